@@ -1,0 +1,164 @@
+"""Occlusion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tf_ganmex.attributions.problem import (
+    Baseline,
+    Problem,
+    check_baseline,
+    check_count,
+    evaluations_at_once,
+    explain_in_batches,
+    pose,
+    row_slices,
+)
+from tf_ganmex.classifier import Classifier
+from tf_ganmex.errors import OptionError
+
+CHANNELS = ("each", "together")
+
+
+def occlusion(
+    clf: Classifier,
+    x: Any,
+    origin: Any,
+    target: Any,
+    baseline: Baseline,
+    *,
+    window: int = 1,
+    channels: str | None = None,
+    stride: int = 1,
+    score: str = "probability",
+    batch_size: int | None = None,
+) -> np.ndarray:
+    """Occlusion: how much the score delta drops when a window of the image is replaced by the baseline.
+
+    For ``window=1``, A_i = Δ(x) − Δ(x with x_i := x̃_i) (Zeiler & Fergus 2014; Ancona et al. 2018; Occlusion-1 of
+    GANMEX, A.3). For larger windows a feature gets the sum of the drops of the windows over it, divided by the sum of
+    their sizes, as in DeepExplain. Windows that the baseline does not change drop nothing and are not evaluated.
+
+    Args:
+        clf: the classifier.
+        x: images (n, h, w, c) in its value range.
+        origin: class or classes (n,) to explain.
+        target: class or classes (n,) to compare with; None for one-vs-all; ``"average"`` for the mean of the
+            one-vs-one maps over all other classes.
+        baseline: (n, h, w, c) one per image, (h, w, c) one for all, (n or 1, k, h, w, c) several (their maps are
+            averaged), or a callable (x, target) -> images.
+        window: side of the square window in pixels.
+        channels: ``"each"`` replaces one channel at a time (default for window 1: one feature), ``"together"`` all
+            channels of a pixel (default for larger windows).
+        stride: pixels between windows.
+        score: ``"probability"`` or ``"logit"``.
+        batch_size: images through the classifier at a time; None chooses.
+
+    Returns:
+        Maps (n, h, w, c).
+
+    Raises:
+        ImageError, LabelError, BaselineError, OptionError: for arguments that do not fit.
+    """
+    problem = pose(clf, x, origin, target, score)
+    height, width, depth = problem.x.shape[1:]
+    window, stride = check_count(window, "window"), check_count(stride, "stride")
+    channels = channels or ("each" if window == 1 else "together")
+    if channels not in CHANNELS:
+        raise OptionError(f"Expected channels to be one of {CHANNELS}. Received: channels={channels!r}.")
+    if window > min(height, width):
+        raise OptionError(f"Expected a window within the image ({height}, {width}). Received: window={window}.")
+    corners = _corners(height, width, depth if channels == "each" else 1, window, stride)
+    size = (window, window, 1 if channels == "each" else depth)
+    evaluations = evaluations_at_once(problem, batch_size)
+
+    def method(part: Problem, baselines: np.ndarray) -> np.ndarray:
+        return _spread(_drops(part, baselines, corners, size, evaluations), corners, size, part.x.shape[1:])
+
+    return explain_in_batches(problem, check_baseline(problem, baseline), method, min(len(problem), _ROWS))
+
+
+_ROWS = 256  # images whose drops are held at a time
+
+
+def _corners(height: int, width: int, depth: int, window: int, stride: int) -> np.ndarray:
+    """(windows, 3): top, left and first channel of every window."""
+    axes = np.arange(0, height - window + 1, stride), np.arange(0, width - window + 1, stride), np.arange(depth)
+    return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3).astype(np.int32)
+
+
+def _drops(
+    problem: Problem, baselines: np.ndarray, corners: np.ndarray, size: tuple[int, int, int], evaluations: int
+) -> np.ndarray:
+    """Δ(x) − Δ(x with one window from the baseline), (n, windows)."""
+    rows, windows = np.nonzero(_changed(problem.x != baselines, corners, size))
+    drops = np.zeros((len(problem), len(corners)), problem.clf.dtype)
+    if len(rows) == 0:
+        return drops
+    kernel = problem.clf.kernel(("occlusion", problem.score, size), lambda: _occluded_deltas(problem, size))
+    images = [tf.constant(array) for array in (problem.x, baselines, problem.contrast)]
+    whole = (problem.clf.probabilities if problem.score == "probability" else problem.clf.logits)(problem.x)
+    whole = (whole * problem.contrast).sum(-1)
+    for part in row_slices(len(rows), evaluations):
+        row, window = rows[part], windows[part]
+        missing = (0, evaluations - len(row) if len(rows) > evaluations else 0)
+        deltas = kernel(
+            *images,
+            tf.constant(np.pad(row, missing)),
+            tf.constant(corners[np.pad(window, missing)]),
+            problem.clf.weight_tensors,
+        )
+        drops[row, window] = whole[row] - deltas.numpy()[: len(row)]
+    return drops
+
+
+def _changed(differs: np.ndarray, corners: np.ndarray, size: tuple[int, int, int]) -> np.ndarray:
+    """Whether a window holds any feature that differs, (n, windows), by a table of partial sums."""
+    table = np.pad(differs.astype(np.int32), ((0, 0), (1, 0), (1, 0), (1, 0))).cumsum(1).cumsum(2).cumsum(3)
+    low, high = corners.T, corners.T + np.array(size)[:, None]
+    total = np.zeros((len(differs), len(corners)), np.int32)
+    for choice in np.ndindex(2, 2, 2):
+        index = [(high if bit else low)[axis] for axis, bit in enumerate(choice)]
+        total += (-1) ** (3 - sum(choice)) * table[:, index[0], index[1], index[2]]
+    return total > 0
+
+
+def _occluded_deltas(problem: Problem, size: tuple[int, int, int]) -> Callable:
+    """A function of m occluded images that are put together inside the graph."""
+    clf, score = problem.clf, problem.score
+    shape = problem.x.shape[1:]
+    axes = [tf.reshape(tf.range(n), [-1 if axis == i else 1 for i in range(3)]) for axis, n in enumerate(shape)]
+
+    def deltas(
+        x: tf.Tensor,
+        baselines: tf.Tensor,
+        contrast: tf.Tensor,
+        rows: tf.Tensor,
+        corners: tf.Tensor,
+        weights: tuple[tf.Tensor, ...],
+    ) -> tf.Tensor:
+        inside = tf.constant(True)
+        for axis, positions in enumerate(axes):
+            first = tf.reshape(corners[:, axis], (-1, 1, 1, 1))
+            inside &= (positions[None] >= first) & (positions[None] < first + size[axis])
+        occluded = tf.where(inside, tf.gather(baselines, rows), tf.gather(x, rows))
+        scores = clf.scores_tensor(occluded, weights, score)
+        return tf.reduce_sum(scores * tf.gather(contrast, rows), -1)
+
+    return deltas
+
+
+def _spread(drops: np.ndarray, corners: np.ndarray, size: tuple[int, int, int], shape: tuple[int, ...]) -> np.ndarray:
+    """Maps (n, h, w, c): over each feature, the drops of its windows by the sizes of its windows."""
+    if size == (1, 1, 1) and len(corners) == np.prod(shape):
+        return drops.reshape(-1, *shape)
+    total, sizes = np.zeros((len(drops), *shape), drops.dtype), np.zeros(shape, drops.dtype)
+    for index, corner in enumerate(corners):
+        inside = tuple(slice(first, first + length) for first, length in zip(corner, size, strict=True))
+        total[(slice(None), *inside)] += drops[:, index, None, None, None]
+        sizes[inside] += np.prod(size)
+    return total / np.maximum(sizes, 1)
