@@ -20,14 +20,14 @@ BaselineFunction = Callable[[np.ndarray, Any], np.ndarray]
 BLUR_PER_SIDE = 10 / 256  # the paper's blur is not published; 10 pixels at 256 × 256, scaled with the image
 
 
-def zero(value_range: tuple[float, float] = (0.0, 1.0)) -> BaselineFunction:
+def zero() -> ConstantImage:
     """The black image: the low end of the value range everywhere (GANMEX, section 2.2)."""
-    return lambda x, target=None: np.full_like(np.asarray(x), value_range[0])
+    return ConstantImage(0)
 
 
-def maximum(value_range: tuple[float, float] = (0.0, 1.0)) -> BaselineFunction:
+def maximum() -> ConstantImage:
     """The white image: the high end of the value range everywhere (GANMEX, Figure 4)."""
-    return lambda x, target=None: np.full_like(np.asarray(x), value_range[1])
+    return ConstantImage(1)
 
 
 def blurred(sigma: float | None = None) -> BaselineFunction:
@@ -69,6 +69,22 @@ def random_sample(x_train: Any, y_train: Any, *, seed: int = 0) -> RandomSample:
         seed: of the draw, which depends on it and the image alone.
     """
     return RandomSample(x_train, y_train, seed=seed)
+
+
+class ConstantImage:
+    """One end of the value range everywhere: of the classifier's range in a method, of [0, 1] when called alone."""
+
+    def __init__(self, end: int, value_range: tuple[float, float] = (0.0, 1.0)):
+        self.end = end
+        self.value_range = value_range
+
+    def __call__(self, x: Any, target: Any = None) -> np.ndarray:
+        """The constant, shaped like ``x``."""
+        return np.full_like(np.asarray(x, np.result_type(np.asarray(x), np.float32)), self.value_range[self.end])
+
+    def in_value_range(self, value_range: tuple[float, float]) -> ConstantImage:
+        """The same end of another range."""
+        return ConstantImage(self.end, value_range)
 
 
 class _TrainingImages:

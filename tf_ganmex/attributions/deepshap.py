@@ -25,7 +25,7 @@ BACKENDS = ("auto", "graph", "shap")
 # silu comes out wrong without a word, so what is not on this list never reaches it.
 _SHAP_OPS = {
     "AddV2", "AvgPool", "BiasAdd", "ConcatV2", "Const", "Conv2D", "Elu", "Identity", "MatMul", "MaxPool", "Mean", "Pad",
-    "Relu", "Reshape", "Sigmoid", "Softplus", "Tanh",
+    "Pack", "Relu", "Reshape", "Shape", "Sigmoid", "Softplus", "Squeeze", "StridedSlice", "Tanh",
 }  # fmt: skip
 _ROWS = 64
 

@@ -83,6 +83,8 @@ def check_baseline(problem: Problem, baseline: Baseline) -> Baseline:
         BaselineError: if its shape or values do not fit the images.
     """
     baseline = getattr(baseline, "generate", baseline)  # a GANMEX model
+    if hasattr(baseline, "in_value_range"):
+        return baseline.in_value_range(problem.clf.value_range)
     if callable(baseline):
         return baseline
     array = np.asarray(baseline)
