@@ -233,7 +233,7 @@ def _mean_scores(clf: Classifier, images: np.ndarray, score: str) -> np.ndarray:
 
 
 def _gap(maps: np.ndarray, compared: list[tuple[Problem, np.ndarray]]) -> np.ndarray:
-    """Sum of the map minus what it should sum to, the mean over baselines of Δ(x) − Δ(x̃); NaN where nothing is given."""
+    """Sum of the map minus what it should be, the mean over baselines of Δ(x) − Δ(x̃); NaN where nothing is given."""
     if not compared:
         return np.full(len(maps), np.nan, maps.dtype)
     expected = []

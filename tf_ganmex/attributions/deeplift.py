@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -88,14 +88,9 @@ def rules_of_nodes(graph: FrozenGraph, rules: str) -> dict[str, Rule]:
     Raises:
         UnsupportedOpError: in the complete set, if a node has neither a rule nor is linear.
     """
-    varying = {node_name(name) for name in graph.inputs}
     chosen: dict[str, Rule] = {}
     unsupported: dict[str, str] = {}
-    for node in in_order(graph.graph_def):
-        which = [index for index, name in enumerate(node.input) if node_name(name) in varying]
-        if not which or node.op in deeplift_rules.BLIND:
-            continue
-        varying.add(node.name)
+    for node, which in varying_nodes(graph):
         rule = _rule(node, which, rules)
         if rule is not None:
             chosen[node.name] = rule
@@ -108,6 +103,16 @@ def rules_of_nodes(graph: FrozenGraph, rules: str) -> dict[str, Rule]:
             + ". Use rules='deepexplain', which gives them their ordinary gradient, or integrated_gradients."
         )
     return chosen
+
+
+def varying_nodes(graph: FrozenGraph) -> Iterator[tuple[node_def_pb2.NodeDef, list[int]]]:
+    """The nodes whose values depend on the image, in order, each with which of its inputs do."""
+    varying = {node_name(name) for name in graph.inputs}
+    for node in in_order(graph.graph_def):
+        which = [index for index, name in enumerate(node.input) if node_name(name) in varying]
+        if which and node.op not in deeplift_rules.BLIND:
+            varying.add(node.name)
+            yield node, which
 
 
 def in_order(definition: graph_pb2.GraphDef) -> list[node_def_pb2.NodeDef]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tf_ganmex._backend import keras
-from tf_ganmex.attributions.deeplift import explain_with_rules
+from tf_ganmex.attributions.deeplift import explain_with_rules, varying_nodes
 from tf_ganmex.attributions.problem import (
     Baseline,
     Problem,
@@ -24,8 +24,8 @@ BACKENDS = ("auto", "graph", "shap")
 # Operations that SHAP 0.51's DeepExplainer was seen to explain as the graph does. Others raise LookupError there, and
 # silu comes out wrong without a word, so what is not on this list never reaches it.
 _SHAP_OPS = {
-    "AddV2", "AvgPool", "BiasAdd", "ConcatV2", "Const", "Conv2D", "Elu", "Identity", "MatMul", "MaxPool", "Mean", "Pad",
-    "Pack", "Relu", "Reshape", "Shape", "Sigmoid", "Softplus", "Squeeze", "StridedSlice", "Tanh",
+    "AddV2", "AvgPool", "BiasAdd", "ConcatV2", "Conv2D", "Elu", "Identity", "MatMul", "MaxPool", "Mean", "Mul", "Pad",
+    "Relu", "Reshape", "Sigmoid", "Softplus", "Squeeze", "Sub", "Tanh",
 }  # fmt: skip
 _ROWS = 64
 
@@ -85,7 +85,7 @@ def _obstacle(clf: Classifier, score: str) -> str:
     """Why SHAP's DeepExplainer cannot explain this score of this classifier; empty if it can."""
     if not isinstance(clf.keras_model, keras.Model) or not getattr(clf.keras_model, "inputs", None):
         return "a classifier that was not made of a functional or sequential Keras 3 model"
-    unknown = sorted({node.op for node in clf.graph.graph_def.node} - _SHAP_OPS)
+    unknown = sorted({node.op for node, _ in varying_nodes(clf.graph)} - _SHAP_OPS)
     if unknown:
         return f"a model with the operations {unknown}"
     if clf.head.kind != "softmax":
