@@ -206,7 +206,7 @@ def _required(baseline: Any, method: str) -> Any:
 
 
 def _compared_with(problem: Problem, baseline: Any, method: str) -> list[tuple[Problem, np.ndarray]]:
-    """The baselines (n, k, h, w, c) that the maps were made with; for the average over targets, those of each target."""
+    """The baselines (n, k, h, w, c) that the maps were made with; for the average, those of each target."""
     if method == "expected_gradients":
         baseline = _as_samples(baseline)
     checked = check_baseline(problem, baseline)

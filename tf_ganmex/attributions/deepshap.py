@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -105,13 +106,15 @@ class ShapExplainer:
         import shap
 
         model = clf.keras_model
-        scores = model.output
+        (scores,) = model.outputs
         if score == "probability" and not clf.ends_in_activation:
             scores = keras.layers.Softmax()(scores)
         self._delta = keras.layers.Dense(1, use_bias=False, dtype="float32")
-        wrapped = keras.Model(model.input, self._delta(scores))
+        wrapped = keras.Model(model.inputs[0], self._delta(scores))
         self._background: np.ndarray | None = None
-        self._explainer = shap.DeepExplainer(wrapped, lambda _: [self._background])
+        with warnings.catch_warnings():  # that TensorFlow is newer than 2.4, for one
+            warnings.simplefilter("ignore")
+            self._explainer = shap.DeepExplainer(wrapped, lambda _: [self._background])
 
     @classmethod
     def of(cls, clf: Classifier, score: str) -> ShapExplainer:
@@ -124,7 +127,8 @@ class ShapExplainer:
     def explain(self, problem: Problem, baselines: np.ndarray) -> np.ndarray:
         """Maps (n, h, w, c) for one baseline an image."""
         maps = np.empty_like(problem.x)
-        with TRACING:  # it replaces the gradients in TensorFlow's registry while it runs
+        with TRACING, warnings.catch_warnings():  # it replaces gradients in TensorFlow's registry while it runs
+            warnings.simplefilter("ignore")
             for row, (image, baseline, contrast) in enumerate(zip(problem.x, baselines, problem.contrast, strict=True)):
                 self._delta.set_weights([contrast[:, None]])
                 self._background = baseline[None]
