@@ -39,7 +39,7 @@ def blurred(sigma: float | None = None) -> BaselineFunction:
     Raises:
         OptionError: if ``sigma`` is not positive.
     """
-    if sigma is not None and not sigma > 0:
+    if sigma is not None and not (isinstance(sigma, int | float | np.number) and 0 < sigma < np.inf):
         raise OptionError(f"Expected sigma above 0 pixels. Received: sigma={sigma!r}.")
 
     def blur(x: np.ndarray, target: Any = None) -> np.ndarray:
@@ -97,6 +97,10 @@ class _TrainingImages:
                 "Expected training images (m, h, w, c) and one label for each. Received: "
                 f"x_train.shape={self.images.shape}, y_train.shape={labels.shape}."
             )
+        if labels.dtype.kind not in "iu":
+            raise BaselineError(f"Expected integer labels in y_train. Received: y_train.dtype={labels.dtype}.")
+        if self.images.dtype.kind == "f" and not np.isfinite(self.images.sum(dtype=np.float64)):
+            raise BaselineError("Expected finite values in x_train. Received: NaN or infinity.")
         self.rows = {int(label): np.flatnonzero(labels == label) for label in np.unique(labels)}
 
     def rows_of(self, x: np.ndarray, target: Any) -> list[tuple[int, np.ndarray]]:
@@ -110,7 +114,10 @@ class _TrainingImages:
             raise BaselineError(
                 f"Expected images of the training images' shape {self.images.shape[1:]}. Received: {x.shape[1:]}."
             )
-        targets = np.broadcast_to(np.asarray(target), len(x))
+        targets = np.asarray(target)
+        if targets.shape not in {(), (len(x),)}:
+            raise BaselineError(f"Expected a target, or one for each of {len(x)} images. Received: target={target!r}.")
+        targets = np.broadcast_to(targets, len(x))
         missing = sorted(set(targets.tolist()) - self.rows.keys())
         if missing:
             raise BaselineError(
@@ -120,10 +127,10 @@ class _TrainingImages:
 
 
 class NearestSample(_TrainingImages):
-    """See :func:`nearest`. The search is exact: the nearest by matrix products, then the best few measured directly."""
+    """See :func:`nearest`. The search is exact: by matrix products, then those too close to call measured directly."""
 
-    _CANDIDATES = 8  # whose distances by matrix product are too close to call in float32 are never more than a few
     _QUERIES = 2048
+    _PRODUCTS = 2**24  # queries times candidates at a time
 
     def __call__(self, x: Any, target: Any) -> np.ndarray:
         """The nearest training image of each target class, (n, h, w, c)."""
@@ -131,28 +138,32 @@ class NearestSample(_TrainingImages):
         return self.images[self.indices(x, target)].astype(x.dtype, copy=False)
 
     def indices(self, x: np.ndarray, target: Any) -> np.ndarray:
-        """Which training images are nearest, (n,)."""
+        """Which training images are nearest, (n,); the first of several that are."""
         found = np.empty(len(x), np.int64)
         for label, wanting in self.rows_of(x, target):
             rows = self.rows[label]
-            candidates = self.images[rows].reshape(len(rows), -1).astype(np.float32, copy=False)
-            half_norms = np.einsum("ij,ij->i", candidates, candidates) / 2
-            for start in range(0, len(wanting), self._QUERIES):
-                part = wanting[start : start + self._QUERIES]
-                queries = x[part].reshape(len(part), -1).astype(np.float32, copy=False)
-                found[part] = rows[_nearest_rows(queries, candidates, half_norms, self._CANDIDATES)]
+            candidates = self.images[rows].reshape(len(rows), -1)
+            step = min(self._QUERIES, max(1, self._PRODUCTS // len(rows)))
+            for start in range(0, len(wanting), step):
+                part = wanting[start : start + step]
+                found[part] = rows[_nearest_rows(x[part].reshape(len(part), -1), candidates)]
         return found
 
 
-def _nearest_rows(queries: np.ndarray, candidates: np.ndarray, half_norms: np.ndarray, few: int) -> np.ndarray:
-    closeness = queries @ candidates.T
-    closeness -= half_norms  # |q − c|² = |q|² − 2 (q·c − |c|²/2)
-    few = min(few, len(candidates))
-    best = np.argpartition(closeness, -few, axis=1)[:, -few:]
-    best.sort(axis=1)  # the first in the data wins a tie
-    differences = candidates[best].astype(np.float64) - queries[:, None]
-    choice = np.einsum("ijk,ijk->ij", differences, differences).argmin(1)
-    return best[np.arange(len(queries)), choice]
+def _nearest_rows(queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    rough_queries, rough = (array.astype(np.float32, copy=False) for array in (queries, candidates))
+    half_norms = np.einsum("ij,ij->i", rough, rough) / 2
+    closeness = rough_queries @ rough.T - half_norms  # |q − c|² = |q|² − 2 (q·c − |c|²/2)
+    # How far rounding may move a sum of products: what lies within it of the best is measured.
+    lengths = np.sqrt(2 * half_norms.max()) * (np.linalg.norm(rough_queries, axis=1) + np.sqrt(2 * half_norms.max()))
+    slack = 2 * np.finfo(np.float32).eps * queries.shape[1] * lengths
+    shortlist = closeness >= closeness.max(1, keepdims=True) - slack[:, None]
+    nearest_rows = np.empty(len(queries), np.int64)
+    for index, listed in enumerate(shortlist):
+        rows = np.flatnonzero(listed)
+        differences = candidates[rows].astype(np.float64) - queries[index]
+        nearest_rows[index] = rows[np.einsum("ij,ij->i", differences, differences).argmin()]
+    return nearest_rows
 
 
 class RandomSample(_TrainingImages):

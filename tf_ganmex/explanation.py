@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import zipfile
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +16,7 @@ import numpy as np
 
 from tf_ganmex import attributions as methods
 from tf_ganmex import baselines
+from tf_ganmex.attributions.expected_gradients import check_samples
 from tf_ganmex.attributions.problem import (
     AVERAGE,
     Problem,
@@ -33,11 +37,16 @@ METHODS = tuple(methods.__all__)
 _WITHOUT_BASELINE = {"gradient"}
 _COMPLETE = {"integrated_gradients", "expected_gradients", "deeplift", "deepshap"}
 _SHOWN_SAMPLES = 20  # of the reference images of expected gradients that their picture is the mean of
-_NAMED_BASELINES = {"zero": baselines.zero, "maximum": baselines.maximum, "blurred": baselines.blurred}
+_NAMED_BASELINES: dict[str, Callable[[], Any]] = {
+    "zero": baselines.zero,
+    "maximum": baselines.maximum,
+    "blurred": baselines.blurred,
+}
 _FORMAT = 1
+_BAD_ARCHIVE = (zipfile.BadZipFile, zlib.error)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Explanation:
     """Why the classifier said origin and not target, for n images.
 
@@ -92,12 +101,19 @@ class Explanation:
 
     def save(self, path: str | os.PathLike) -> Path:
         """Writes everything to an ``.npz`` file, which :func:`load_explanation` reads; returns its path."""
-        path = Path(path).with_suffix(".npz")
-        arrays = {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        path = Path(path)
+        path = path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
+        arrays: dict[str, Any] = {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
         rest = {name: value for name, value in vars(self).items() if name not in arrays}
+        about = json.dumps({"format": _FORMAT, **rest}, default=_plain)
         with replaced(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, about=np.array(json.dumps({"format": _FORMAT, **rest}, default=str)), **arrays)
+            np.savez_compressed(file, about=np.array(about), **arrays)
         return path
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy number or array as JSON knows them; the name of anything else."""
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else str(value)
 
 
 def load_explanation(path: str | os.PathLike) -> Explanation:
@@ -114,7 +130,7 @@ def load_explanation(path: str | os.PathLike) -> Explanation:
             raise ValueError("another format")
         about["class_names"], about["value_range"] = tuple(about["class_names"]), tuple(about["value_range"])
         return Explanation(**about, **arrays)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, *_BAD_ARCHIVE) as error:
         raise ImageError(f"Expected a file that Explanation.save wrote. Received: {path} ({error}).") from error
 
 
@@ -152,38 +168,56 @@ def explain(
     """
     if method not in METHODS:
         raise OptionError(f"Expected method to be one of {METHODS}. Received: method={method!r}.")
+    _check_options(method, options)
     x = np.asarray(x)
-    x = x[None] if x.ndim == len(clf.input_shape) else x
+    x = x[None] if x.ndim == 3 else x
     if origin is None:
         origin = clf.predict(x)
     problem = pose(clf, x, origin, target, score)
-    baseline = _named(baseline)
-    function = getattr(methods, method)
-    arguments = () if method in _WITHOUT_BASELINE else (_required(baseline, method),)
-    try:
-        maps = function(clf, problem.x, problem.origin, target, *arguments, score=score, **options)
-    except TypeError as error:
-        if "unexpected keyword" not in str(error):
-            raise
-        raise OptionError(f"Expected options of {method}. Received: {error}.") from error
-    compared = [] if method in _WITHOUT_BASELINE else _compared_with(problem, baseline, method)
-    images = np.concatenate([images for _, images in compared], 1) if compared else None
-    drawn = method == "expected_gradients" and callable(baseline)
+    chosen = None if method in _WITHOUT_BASELINE else _baseline_for(problem, baseline, method)
+    arguments = () if chosen is None else (chosen,)
+    maps = getattr(methods, method)(clf, problem.x, problem.origin, target, *arguments, score=score, **options)
+    before = _scores(clf, problem.x, score)
+    image, after, drop = (None, None, None) if chosen is None else _comparison(problem, chosen, before)
+    drawn = method == "expected_gradients" and callable(chosen)
     return Explanation(
         x=problem.x,
         attributions=maps,
-        baseline=None if images is None else images.mean(1),
+        baseline=image,
         origin=problem.origin,
         target=AVERAGE if isinstance(target, str) else problem.target,
         method=method,
         options=options,
         score=score,
-        scores_before=_scores(clf, problem.x, score),
-        scores_after=None if images is None else _mean_scores(clf, images, score),
-        completeness_gap=_gap(maps, compared if method in _COMPLETE and not drawn else []),
+        scores_before=before,
+        scores_after=after,
+        completeness_gap=_gap(maps, drop if method in _COMPLETE and not drawn else None),
         class_names=tuple(clf.class_names),
         value_range=clf.value_range,
     )
+
+
+def _check_options(method: str, options: Mapping[str, Any]) -> None:
+    parameters = inspect.signature(getattr(methods, method)).parameters.values()
+    known = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    unknown = sorted(options.keys() - set(known))
+    if unknown:
+        raise OptionError(f"Expected options of {method}, which are {known}. Received: {unknown}.")
+
+
+def _baseline_for(problem: Problem, baseline: Any, method: str) -> Any:
+    """The baseline as images, made once for the map and the picture; a callable where each target needs its own."""
+    if baseline is None:
+        raise OptionError(
+            f"Expected a baseline for {method}. Received: baseline=None. Pass gan.generate, a baseline of "
+            "gx.baselines, images, or 'zero'."
+        )
+    if method == "expected_gradients":
+        return check_samples(problem, _named(baseline))
+    checked = check_baseline(problem, _named(baseline))
+    if not callable(checked) or asks_every_target(problem, checked):
+        return checked
+    return baseline_images(problem, checked, slice(None))
 
 
 def _named(baseline: Any) -> Any:
@@ -191,37 +225,27 @@ def _named(baseline: Any) -> Any:
         return baseline
     if baseline not in _NAMED_BASELINES:
         raise OptionError(
-            f"Expected a baseline called one of {tuple(_NAMED_BASELINES)}, images, or a callable. Received: {baseline!r}."
+            f"Expected a baseline called one of {tuple(_NAMED_BASELINES)}, images, or a callable. "
+            f"Received: baseline={baseline!r}."
         )
     return _NAMED_BASELINES[baseline]()
 
 
-def _required(baseline: Any, method: str) -> Any:
-    if baseline is None:
-        raise OptionError(
-            f"Expected a baseline for {method}. Received: baseline=None. Pass gan.generate, a baseline of gx.baselines, "
-            "images, or 'zero'."
-        )
-    return baseline
-
-
-def _compared_with(problem: Problem, baseline: Any, method: str) -> list[tuple[Problem, np.ndarray]]:
-    """The baselines (n, k, h, w, c) that the maps were made with; for the average, those of each target."""
-    if method == "expected_gradients":
-        baseline = _as_samples(baseline)
-    checked = check_baseline(problem, baseline)
-    parts = every_target(problem) if asks_every_target(problem, checked) else [problem]
-    return [(part, baseline_images(part, checked, slice(None))) for part in parts]
-
-
-def _as_samples(samples: Any) -> Any:
-    """The samples of expected gradients as a baseline: an array of several, or a callable that draws a few."""
-    if hasattr(samples, "draw"):
-        return lambda x, target: samples.draw(x, target, count=_SHOWN_SAMPLES, seed=0)
-    if callable(samples):
-        return samples
-    array = np.asarray(samples)
-    return array[None] if array.ndim == 4 else array
+def _comparison(problem: Problem, baseline: Any, before: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Means over the baselines, and over the targets where each has its own: the image, its scores, Δ(x) − Δ(x̃)."""
+    if hasattr(baseline, "draw"):
+        draw = baseline.draw
+        baseline = lambda x, target: draw(x, target, count=_SHOWN_SAMPLES, seed=0)  # noqa: E731
+    parts = list(every_target(problem)) if asks_every_target(problem, baseline) else [problem]
+    image, after, drop = np.zeros_like(problem.x), np.zeros_like(before), np.zeros_like(before[:, 0])
+    for part in parts:
+        images = baseline_images(part, baseline, slice(None)) if callable(baseline) else baseline
+        scores = _mean_scores(part.clf, images, part.score)
+        image += images.mean(1)
+        after += scores
+        drop += ((before - scores) * part.contrast).sum(-1)
+    count = before.dtype.type(len(parts))
+    return image / count, after / count, drop / count
 
 
 def _scores(clf: Classifier, x: np.ndarray, score: str) -> np.ndarray:
@@ -232,13 +256,6 @@ def _mean_scores(clf: Classifier, images: np.ndarray, score: str) -> np.ndarray:
     return _scores(clf, images.reshape(-1, *images.shape[2:]), score).reshape(*images.shape[:2], -1).mean(1)
 
 
-def _gap(maps: np.ndarray, compared: list[tuple[Problem, np.ndarray]]) -> np.ndarray:
-    """Sum of the map minus what it should be, the mean over baselines of Δ(x) − Δ(x̃); NaN where nothing is given."""
-    if not compared:
-        return np.full(len(maps), np.nan, maps.dtype)
-    expected = []
-    for part, images in compared:
-        before = _scores(part.clf, part.x, part.score)
-        after = _mean_scores(part.clf, images, part.score)
-        expected.append(((before - after) * part.contrast).sum(-1))
-    return maps.reshape(len(maps), -1).sum(1) - np.mean(expected, axis=0)
+def _gap(maps: np.ndarray, drop: np.ndarray | None) -> np.ndarray:
+    """Sum of the map minus what it should be, Δ(x) − Δ(x̃); NaN where nothing is promised."""
+    return np.full(len(maps), np.nan, maps.dtype) if drop is None else maps.reshape(len(maps), -1).sum(1) - drop

@@ -12,11 +12,13 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from tf_ganmex.attributions import deeplift_rules
 from tf_ganmex.attributions.deeplift_rules import Rule, secant, softmax_multipliers, softmax_multipliers_of_shap
+from tf_ganmex.attributions.paths import known
 from tf_ganmex.attributions.problem import (
     Baseline,
     Problem,
     check_baseline,
     evaluations_at_once,
+    even_batches,
     explain_in_batches,
     pose,
 )
@@ -78,7 +80,7 @@ def explain_with_rules(problem: Problem, baseline: Baseline, rules: str, batch_s
         arrays = (tf.constant(array) for array in (part.x, baselines, part.contrast))
         return kernel(*arrays, clf.weight_tensors).numpy()
 
-    rows = clf.graph.batch or min(len(problem), evaluations_at_once(problem, batch_size))
+    rows = clf.graph.batch or even_batches(len(problem), evaluations_at_once(problem, batch_size))
     return explain_in_batches(problem, check_baseline(problem, baseline), method, rows)
 
 
@@ -116,14 +118,15 @@ def varying_nodes(graph: FrozenGraph) -> Iterator[tuple[node_def_pb2.NodeDef, li
 
 
 def in_order(definition: graph_pb2.GraphDef) -> list[node_def_pb2.NodeDef]:
-    """The nodes, each after the nodes that it reads."""
+    """The nodes, each after the nodes that it reads; a loop of TF1 is entered, but its way back is not followed."""
     nodes = {node.name: node for node in definition.node}
+    awaited = {node.name for node in definition.node if node.op != "NextIteration"}
     ordered: dict[str, node_def_pb2.NodeDef] = {}
     waiting = list(nodes)
     while waiting:
         name = waiting[-1]
         missing = [] if name in ordered else [
-            node_name(i) for i in nodes[name].input if node_name(i) in nodes and node_name(i) not in ordered
+            read for read in map(node_name, nodes[name].input) if read in awaited and read not in ordered
         ]  # fmt: skip
         if missing:
             waiting.extend(missing)
@@ -149,7 +152,9 @@ def _rule(node: node_def_pb2.NodeDef, varying: list[int], rules: str) -> Rule | 
 def _is_linear(node: node_def_pb2.NodeDef, varying: list[int]) -> bool:
     if node.op.startswith("FusedBatchNorm") and node.attr["is_training"].b:
         return False
-    if node.op == "StopGradient":  # its forward value is what counts; see _twin_definitions
+    if node.op == "Cast":
+        return all(tf.as_dtype(node.attr[name].type).is_floating for name in ("SrcT", "DstT"))
+    if node.op == "StopGradient":  # its forward value is what counts; see _with_rules
         return True
     if len(varying) > 1:
         return node.op in deeplift_rules.LINEAR_IN_ALL
@@ -180,7 +185,7 @@ def _contributions(clf: Classifier, rules: str, chosen: dict[str, Rule], score: 
             clf, tf.cast(raw, x.dtype), tf.cast(raw_reference, x.dtype), contrast, score, rules
         )
         (gradient,) = tf.gradients(raw, x, grad_ys=tf.cast(multipliers, raw.dtype))
-        return gradient * (x - reference)
+        return known(gradient) * (x - reference)
 
     return contributions
 
@@ -230,4 +235,7 @@ def head_multipliers(
     scores = head.probabilities if probability else head.logits
     elementwise = (lambda z: scores(z)[:, 1:]) if head.kind == "binary" else scores
     (slope,) = tf.gradients(elementwise(middle), middle)
-    return contrast * secant(raw, reference, elementwise(raw), elementwise(reference), slope, 1e-5)
+    near = deeplift_rules.DEEPEXPLAIN_NEAR if rules == "deepexplain" else deeplift_rules.smooth_near(raw.dtype)
+    if head.raw == "probabilities":  # next to zero, and for the sigmoid next to one, their logits are steep
+        near *= middle if head.kind == "softmax" else tf.maximum(tf.minimum(middle, 1 - middle), 0)
+    return contrast * secant(raw, reference, elementwise(raw), elementwise(reference), slope, near)

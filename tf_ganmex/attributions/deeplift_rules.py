@@ -15,7 +15,17 @@ import tensorflow as tf
 Rule = Callable[[Any, Any, tf.Tensor], list]
 
 # Below these input differences the slope at the midpoint replaces the secant, whose numerator is then rounding error.
-_SMOOTH, _KINKED, _DEEPEXPLAIN = 1e-3, 1e-5, 1e-5
+DEEPEXPLAIN_NEAR = 1e-5
+
+
+def smooth_near(dtype: tf.DType) -> float:
+    """For smooth functions, where the slope at the midpoint is off by the difference squared."""
+    return 1e-5 if dtype == tf.float64 else 1e-3
+
+
+def kinked_near(dtype: tf.DType) -> float:
+    """For functions whose slope bends or jumps."""
+    return 1e-10 if dtype == tf.float64 else 1e-5
 
 
 def again(op: Any, inputs: list[tf.Tensor]) -> tf.Tensor:
@@ -45,15 +55,15 @@ def _nothing_for(inputs: Any) -> list[None]:
 # --- operations of one varying input ----------------------------------------------------------------------------------
 
 
-def rescale(threshold: float, *, relative: bool = False) -> Rule:
-    """The rescale rule: Δoutput / Δinput, elementwise; the slope at the midpoint where Δinput is within threshold."""
+def rescale(near: Callable[[tf.DType], float], *, relative: bool = False) -> Rule:
+    """The rescale rule: Δoutput / Δinput, elementwise; the slope at the midpoint where Δinput is within ``near``."""
 
     def rule(op: Any, twin: Any, grad: tf.Tensor) -> list:
         x, reference = op.inputs[0], twin.inputs[0]
         middle = (x + reference) / 2
         (slope,) = tf.gradients(again(op, [middle, *op.inputs[1:]]), middle)
         scale = tf.abs(middle) if relative else tf.ones_like(middle)
-        multiplier = secant(x, reference, op.outputs[0], twin.outputs[0], slope, threshold * scale)
+        multiplier = secant(x, reference, op.outputs[0], twin.outputs[0], slope, near(x.dtype) * scale)
         return [grad * multiplier, *_nothing_for(op.inputs[1:])]
 
     return rule
@@ -183,11 +193,11 @@ def _logarithmic_means(z: tf.Tensor, reference: tf.Tensor) -> tf.Tensor:
 # --- which operation has which rule -----------------------------------------------------------------------------------
 
 ONE_INPUT: dict[str, Rule] = {
-    **dict.fromkeys(["Relu", "Relu6", "LeakyRelu", "Abs", "ClipByValue"], rescale(0.0)),
-    **dict.fromkeys(["Elu", "Selu"], rescale(_KINKED)),
-    **dict.fromkeys(["Sigmoid", "Tanh", "Softplus", "Softsign", "Exp", "Expm1", "Erf", "Erfc"], rescale(_SMOOTH)),
-    **dict.fromkeys(["Sin", "Cos", "Atan", "Sinh", "Cosh", "Asinh"], rescale(_SMOOTH)),
-    **dict.fromkeys(["Log", "Log1p", "Pow", "Sqrt", "Rsqrt", "Reciprocal", "Inv"], rescale(_SMOOTH, relative=True)),
+    **dict.fromkeys(["Relu", "Relu6", "LeakyRelu", "Abs", "ClipByValue"], rescale(lambda _: 0.0)),
+    **dict.fromkeys(["Elu", "Selu"], rescale(kinked_near)),
+    **dict.fromkeys(["Sigmoid", "Tanh", "Softplus", "Softsign", "Exp", "Expm1", "Erf", "Erfc"], rescale(smooth_near)),
+    **dict.fromkeys(["Sin", "Cos", "Atan", "Sinh", "Cosh", "Asinh"], rescale(smooth_near)),
+    **dict.fromkeys(["Log", "Log1p", "Pow", "Sqrt", "Rsqrt", "Reciprocal", "Inv"], rescale(smooth_near, relative=True)),
     "Square": square,
     "Softmax": softmax,
     "LogSoftmax": log_softmax,
@@ -204,16 +214,19 @@ SEVERAL_INPUTS: dict[str, Rule] = {
     "Maximum": extremum,
     "Minimum": extremum,
 }
-DEEPEXPLAIN: dict[str, Rule] = dict.fromkeys(["Relu", "Elu", "Sigmoid", "Tanh", "Softplus"], rescale(_DEEPEXPLAIN))
+DEEPEXPLAIN: dict[str, Rule] = dict.fromkeys(
+    ["Relu", "Elu", "Sigmoid", "Tanh", "Softplus"], rescale(lambda _: DEEPEXPLAIN_NEAR)
+)
 
 # Linear in each input that may vary: the ordinary gradient is exact.
 LINEAR_IN_FIRST = {
-    "AvgPool", "AvgPool3D", "BatchToSpace", "BatchToSpaceND", "BiasAdd", "BroadcastTo", "Cast", "Cumsum",
-    "DepthToSpace", "DepthwiseConv2dNative", "ExpandDims", "Conv2D", "Conv3D", "FusedBatchNorm", "FusedBatchNormV2",
-    "FusedBatchNormV3", "Gather", "GatherNd", "GatherV2", "Identity", "IdentityN", "Mean", "MirrorPad", "Neg", "Pad",
-    "PadV2", "RealDiv", "Reshape", "ResizeBicubic", "ResizeBilinear", "ResizeNearestNeighbor", "Reverse", "ReverseV2",
-    "Roll", "Slice", "Snapshot", "SpaceToBatch", "SpaceToBatchND", "SpaceToDepth", "Split", "SplitV", "Squeeze",
-    "StridedSlice", "Sum", "Tile", "Transpose", "Unpack",
+    "AvgPool", "AvgPool3D", "BatchToSpace", "BatchToSpaceND", "BiasAdd", "BroadcastTo", "CheckNumerics", "Cumsum",
+    "DepthToSpace", "DepthwiseConv2dNative", "EnsureShape", "ExpandDims", "Conv2D", "Conv3D", "FusedBatchNorm",
+    "FusedBatchNormV2", "FusedBatchNormV3", "Gather", "GatherNd", "GatherV2", "Identity", "IdentityN", "Mean",
+    "MirrorPad", "Neg", "Pad", "PadV2", "RealDiv", "Reshape", "ResizeBicubic", "ResizeBilinear",
+    "ResizeNearestNeighbor", "Reverse", "ReverseV2", "Roll", "ScaleAndTranslate", "Slice", "Snapshot", "SpaceToBatch",
+    "SpaceToBatchND", "SpaceToDepth", "Split", "SplitV", "Squeeze", "StridedSlice", "Sum", "Tile", "Transpose",
+    "Unpack",
 }  # fmt: skip
 LINEAR_IN_ANY = {
     "Add", "AddN", "AddV2", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Conv2DBackpropInput", "Einsum",

@@ -28,7 +28,7 @@ _SHAP_OPS = {
     "AddV2", "AvgPool", "BiasAdd", "ConcatV2", "Conv2D", "Elu", "Identity", "MatMul", "MaxPool", "Mean", "Mul", "Pad",
     "Relu", "Reshape", "Sigmoid", "Softplus", "Squeeze", "Sub", "Tanh",
 }  # fmt: skip
-_ROWS = 64
+_SHAP_SUMS = {"AddV2", "ConcatV2", "Sub"}  # the only ones for several varying inputs; products must not be broadcast
 
 
 def deepshap(
@@ -71,7 +71,7 @@ def deepshap(
     if backend not in BACKENDS:
         raise OptionError(f"Expected backend to be one of {BACKENDS}. Received: backend={backend!r}.")
     problem = pose(clf, x, origin, target, score)
-    obstacle = _obstacle(clf, score)
+    obstacle = _obstacle(problem)
     if backend == "shap" and obstacle:
         raise UnsupportedOpError(
             f"Expected a model that SHAP's DeepExplainer supports. Received: {obstacle}. Use backend='graph'."
@@ -79,21 +79,37 @@ def deepshap(
     if backend == "graph" or obstacle:
         return explain_with_rules(problem, baseline, "shap", batch_size)
     explainer = ShapExplainer.of(clf, score)
-    return explain_in_batches(problem, check_baseline(problem, baseline), explainer.explain, min(len(problem), _ROWS))
+    return explain_in_batches(problem, check_baseline(problem, baseline), explainer.explain, 1)
 
 
-def _obstacle(clf: Classifier, score: str) -> str:
-    """Why SHAP's DeepExplainer cannot explain this score of this classifier; empty if it can."""
+def _obstacle(problem: Problem) -> str:
+    """Why SHAP's DeepExplainer cannot answer this question; empty if it can."""
+    clf = problem.clf
     if not isinstance(clf.keras_model, keras.Model) or not getattr(clf.keras_model, "inputs", None):
         return "a classifier that was not made of a functional or sequential Keras 3 model"
-    unknown = sorted({node.op for node, _ in varying_nodes(clf.graph)} - _SHAP_OPS)
+    unknown = {node.op for node, which in varying_nodes(clf.graph) if not _shap_explains(node.op, len(which))}
     if unknown:
-        return f"a model with the operations {unknown}"
+        return f"a model with the operations {sorted(unknown)}"
     if clf.head.kind != "softmax":
         return "a model without exclusive classes"
-    if score == "logit" and clf.ends_in_activation:
+    if clf.dtype != np.float32:
+        return f"a model in {clf.dtype}"
+    if problem.score == "logit" and clf.ends_in_activation:
         return "the logits of a model that ends in a softmax"
-    return ""
+    return "" if _still_the_same(clf, problem.x[:1]) else "a Keras model that computes something else than was loaded"
+
+
+def _shap_explains(op: str, varying: int) -> bool:
+    return op in _SHAP_OPS and (varying == 1 or op in _SHAP_SUMS)
+
+
+def _still_the_same(clf: Classifier, x: np.ndarray) -> bool:
+    """Whether the Keras model, which may have been trained further, has the classifier's weights and outputs."""
+    weights = {weight.tobytes() for weight in clf.keras_model.get_weights()}
+    if any(weight.numpy().tobytes() not in weights for weight in clf.weight_tensors):
+        return False
+    expected = clf.probabilities(x) if clf.ends_in_activation else clf.logits(x)
+    return np.allclose(clf.keras_model(x, training=False), expected, rtol=1e-4, atol=1e-4)
 
 
 class ShapExplainer:

@@ -12,10 +12,11 @@ from tf_ganmex.attributions.problem import (
     Problem,
     asks_every_target,
     baseline_images,
+    check_baseline,
     check_baseline_array,
     check_count,
     evaluations_at_once,
-    every_target,
+    mean_over_targets,
     pad,
     pad_rows,
     pose,
@@ -67,12 +68,23 @@ def expected_gradients(
     """
     problem = pose(clf, x, origin, target, score)
     check_count(steps, "steps")
-    sampler = _sampler(problem, samples, steps, seed)
+    samples = check_samples(problem, samples)
+    sampler = _sampler(samples, steps, seed)
     evaluations = evaluations_at_once(problem, batch_size)
     if asks_every_target(problem, samples):
-        maps = [_explain(part, sampler, steps, seed, evaluations) for part in every_target(problem)]
-        return np.mean(maps, axis=0, dtype=clf.dtype)
+        return mean_over_targets(problem, lambda part: _explain(part, sampler, steps, seed, evaluations))
     return _explain(problem, sampler, steps, seed, evaluations)
+
+
+def check_samples(problem: Problem, samples: Any) -> Any:
+    """``samples`` as a callable, or as an array (n or 1, m, h, w, c) in the classifier's type.
+
+    Raises:
+        BaselineError: if their shape or values do not fit the images.
+    """
+    if not callable(samples) and np.ndim(samples) == 4:
+        samples = np.asarray(samples)[None]
+    return check_baseline(problem, samples)
 
 
 def _explain(problem: Problem, sampler: Sampler, steps: int, seed: int, evaluations: int) -> np.ndarray:
@@ -96,7 +108,7 @@ def _alphas(image: np.ndarray, steps: int, seed: int) -> np.ndarray:
     return (generator.permutation(steps) + generator.random(steps)) / steps
 
 
-def _sampler(problem: Problem, samples: Any, steps: int, seed: int) -> Sampler:
+def _sampler(samples: Any, steps: int, seed: int) -> Sampler:
     """A function from a part of the problem, and where it stands, to ``steps`` samples for each of its images."""
     if hasattr(samples, "draw"):
         return lambda part, rows: check_baseline_array(
@@ -104,9 +116,7 @@ def _sampler(problem: Problem, samples: Any, steps: int, seed: int) -> Sampler:
         )
     if callable(samples):
         return lambda part, rows: _pick(part, baseline_images(part, samples, slice(None)), steps, seed)
-    array = np.asarray(samples)
-    array = check_baseline_array(problem, array[None] if array.ndim == 4 else array, shared=True)
-    return lambda part, rows: _pick(part, array if len(array) == 1 else array[rows], steps, seed)
+    return lambda part, rows: _pick(part, samples if len(samples) == 1 else samples[rows], steps, seed)
 
 
 def _pick(part: Problem, pool: np.ndarray, steps: int, seed: int) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tf_ganmex.attributions.paths import gradients
-from tf_ganmex.attributions.problem import evaluations_at_once, pad, pose, row_slices
+from tf_ganmex.attributions.problem import evaluations_at_once, even_batches, pad, pose, row_slices
 from tf_ganmex.classifier import Classifier
 
 
@@ -38,7 +38,7 @@ def gradient(
         ImageError, LabelError, OptionError: for arguments that do not fit.
     """
     problem = pose(clf, x, origin, target, score)
-    batch = min(evaluations_at_once(problem, batch_size), len(problem))
+    batch = even_batches(len(problem), evaluations_at_once(problem, batch_size))
     maps = np.empty_like(problem.x)
     for rows in row_slices(len(problem), batch):
         maps[rows] = gradients(pad(problem[rows], batch))[: rows.stop - rows.start]

@@ -14,6 +14,7 @@ from tf_ganmex.attributions.problem import (
     check_baseline,
     check_count,
     evaluations_at_once,
+    even_batches,
     explain_in_batches,
     pose,
     row_slices,
@@ -79,10 +80,11 @@ def occlusion(
     def method(part: Problem, baselines: np.ndarray) -> np.ndarray:
         return _spread(_drops(part, baselines, corners, size, evaluations), corners, size, part.x.shape[1:])
 
-    return explain_in_batches(problem, check_baseline(problem, baseline), method, min(len(problem), _ROWS))
+    rows = even_batches(len(problem), max(1, _FEATURES // problem.x[0].size))
+    return explain_in_batches(problem, check_baseline(problem, baseline), method, rows)
 
 
-_ROWS = 256  # images whose drops are held at a time
+_FEATURES = 2**18  # features of the images whose drops are held at a time
 
 
 def _corners(height: int, width: int, depth: int, window: int, stride: int) -> np.ndarray:
@@ -96,21 +98,22 @@ def _drops(
 ) -> np.ndarray:
     """Δ(x) − Δ(x with one window from the baseline), (n, windows)."""
     rows, windows = np.nonzero(_changed(problem.x != baselines, corners, size))
-    drops = np.zeros((len(problem), len(corners)), problem.clf.dtype)
+    clf, score = problem.clf, problem.score
+    drops = np.zeros((len(problem), len(corners)), clf.dtype)
     if len(rows) == 0:
         return drops
-    kernel = problem.clf.kernel(("occlusion", problem.score, size), lambda: _occluded_deltas(problem, size))
+    kernel = clf.kernel(("occlusion", score, size), lambda: _occluded_deltas(clf, score, size))
     images = [tf.constant(array) for array in (problem.x, baselines, problem.contrast)]
-    whole = (problem.clf.probabilities if problem.score == "probability" else problem.clf.logits)(problem.x)
+    whole = (clf.probabilities if score == "probability" else clf.logits)(problem.x)
     whole = (whole * problem.contrast).sum(-1)
     for part in row_slices(len(rows), evaluations):
         row, window = rows[part], windows[part]
-        missing = (0, evaluations - len(row) if len(rows) > evaluations else 0)
+        missing = (0, min(evaluations, 1 << (len(row) - 1).bit_length()) - len(row))  # few sizes, so few compilations
         deltas = kernel(
             *images,
             tf.constant(np.pad(row, missing)),
             tf.constant(corners[np.pad(window, missing)]),
-            problem.clf.weight_tensors,
+            clf.weight_tensors,
         )
         drops[row, window] = whole[row] - deltas.numpy()[: len(row)]
     return drops
@@ -118,7 +121,9 @@ def _drops(
 
 def _changed(differs: np.ndarray, corners: np.ndarray, size: tuple[int, int, int]) -> np.ndarray:
     """Whether a window holds any feature that differs, (n, windows), by a table of partial sums."""
-    table = np.pad(differs.astype(np.int32), ((0, 0), (1, 0), (1, 0), (1, 0))).cumsum(1).cumsum(2).cumsum(3)
+    table = np.pad(differs.astype(np.int32), ((0, 0), (1, 0), (1, 0), (1, 0)))
+    for axis in (1, 2, 3):
+        np.cumsum(table, axis, out=table)
     low, high = corners.T, corners.T + np.array(size)[:, None]
     total = np.zeros((len(differs), len(corners)), np.int32)
     for choice in np.ndindex(2, 2, 2):
@@ -127,11 +132,8 @@ def _changed(differs: np.ndarray, corners: np.ndarray, size: tuple[int, int, int
     return total > 0
 
 
-def _occluded_deltas(problem: Problem, size: tuple[int, int, int]) -> Callable:
+def _occluded_deltas(clf: Classifier, score: str, size: tuple[int, int, int]) -> Callable:
     """A function of m occluded images that are put together inside the graph."""
-    clf, score = problem.clf, problem.score
-    shape = problem.x.shape[1:]
-    axes = [tf.reshape(tf.range(n), [-1 if axis == i else 1 for i in range(3)]) for axis, n in enumerate(shape)]
 
     def deltas(
         x: tf.Tensor,
@@ -142,9 +144,10 @@ def _occluded_deltas(problem: Problem, size: tuple[int, int, int]) -> Callable:
         weights: tuple[tf.Tensor, ...],
     ) -> tf.Tensor:
         inside = tf.constant(True)
-        for axis, positions in enumerate(axes):
+        for axis, length in enumerate(x.shape[1:]):
+            positions = tf.reshape(tf.range(length), [-1 if other == axis else 1 for other in range(3)])[None]
             first = tf.reshape(corners[:, axis], (-1, 1, 1, 1))
-            inside &= (positions[None] >= first) & (positions[None] < first + size[axis])
+            inside &= (positions >= first) & (positions < first + size[axis])
         occluded = tf.where(inside, tf.gather(baselines, rows), tf.gather(x, rows))
         scores = clf.scores_tensor(occluded, weights, score)
         return tf.reduce_sum(scores * tf.gather(contrast, rows), -1)

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tf_ganmex.attributions.problem import Problem, row_slices
 from tf_ganmex.classifier import Classifier
+from tf_ganmex.classifier.graph import TRACING
 from tf_ganmex.errors import ModelError
 
 
@@ -87,10 +88,15 @@ def _path_sum(
 def _delta_gradient(
     clf: Classifier, x: tf.Tensor, contrast: tf.Tensor, weights: tuple[tf.Tensor, ...], score: str
 ) -> tf.Tensor:
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        delta = tf.reduce_sum(clf.scores_tensor(x, weights, score) * contrast)
-    gradient = tape.gradient(delta, x)
+    with TRACING:  # for callables that run eagerly; while compiling it is held already
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            delta = tf.reduce_sum(clf.scores_tensor(x, weights, score) * contrast)
+        return known(tape.gradient(delta, x))
+
+
+def known(gradient: tf.Tensor | None) -> tf.Tensor:
+    """``gradient``; ModelError where there is none."""
     if gradient is None:
         raise ModelError(
             "Expected a differentiable classifier. Received: one whose scores have no gradient with respect to the "

@@ -76,6 +76,14 @@ def every_target(problem: Problem) -> Iterator[Problem]:
         yield Problem(problem.clf, problem.x, problem.origin, target, contrast, problem.score)
 
 
+def mean_over_targets(problem: Problem, explain: Callable[[Problem], np.ndarray]) -> np.ndarray:
+    """The mean of the one-vs-one maps, added up one at a time."""
+    total = np.zeros_like(problem.x)
+    for part in every_target(problem):
+        total += explain(part)
+    return total / problem.clf.dtype.type(problem.clf.num_classes - 1)
+
+
 def check_baseline(problem: Problem, baseline: Baseline) -> Baseline:
     """``baseline`` as a callable, or as an array (n or 1, k, h, w, c) in the classifier's type.
 
@@ -83,8 +91,8 @@ def check_baseline(problem: Problem, baseline: Baseline) -> Baseline:
         BaselineError: if its shape or values do not fit the images.
     """
     baseline = getattr(baseline, "generate", baseline)  # a GANMEX model
-    if hasattr(baseline, "in_value_range"):
-        return baseline.in_value_range(problem.clf.value_range)
+    if hasattr(baseline, "in_value_range"):  # the same image whatever the target: no need to ask for each
+        baseline = baseline.in_value_range(problem.clf.value_range)(problem.x[0])
     if callable(baseline):
         return baseline
     array = np.asarray(baseline)
@@ -140,8 +148,7 @@ def explain_in_batches(
         Maps (n, h, w, c).
     """
     if asks_every_target(problem, baseline):
-        parts = every_target(problem)
-        return np.mean([explain_in_batches(part, baseline, method, batch) for part in parts], 0, problem.clf.dtype)
+        return mean_over_targets(problem, lambda part: explain_in_batches(part, baseline, method, batch))
     maps = np.empty_like(problem.x)
     for block in row_slices(len(problem), max(batch, _BASELINE_FEATURES // problem.x[0].size)):
         baselines = baseline_images(problem, baseline, block)
@@ -198,6 +205,11 @@ def evaluations_at_once(problem: Problem, batch_size: int | None) -> int:
     if batch_size is not None:
         return check_count(batch_size, "batch_size")
     return min(_MAX_BATCH, max(1, _FEATURES_PER_BATCH // problem.x[0].size))
+
+
+def even_batches(count: int, most: int) -> int:
+    """The size of the batches, ``most`` at most, that ``count`` divides into with the least padding of the last."""
+    return -(-count // -(-count // most))
 
 
 def check_count(value: Any, name: str, least: int = 1) -> int:

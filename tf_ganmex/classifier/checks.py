@@ -39,28 +39,54 @@ def check_images(
     Raises:
         ImageError: or ``error``, if ``x`` is not such an array.
     """
-    array = np.asarray(x)
-    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
-        raise error(f"Expected {name} to hold numbers. Received: {name}.dtype={array.dtype}.")
+    array = _as_array(x, name, error)
+    if array.dtype.kind not in "fiu" and array.dtype.name != "bfloat16":
+        raise error(
+            f"Expected {name} to hold real numbers. Received: {name}.dtype={array.dtype}. Convert it with "
+            f"{name}.astype('float32')."
+        )
     expected = ("n", "k")[:leading] + tuple("any" if size is None else size for size in shape)
     if array.ndim != leading + len(shape) or not _fits(array.shape[leading:], shape):
         advice = f" Add the missing axis with {name}[None]." if array.ndim == leading + len(shape) - 1 else ""
-        raise error(f"Expected {name} of shape ({', '.join(map(str, expected))}). Received: {array.shape}.{advice}")
-    if len(array) == 0:
-        raise error(f"Expected at least one image in {name}. Received: shape={array.shape}.")
+        raise error(
+            f"Expected {name} of shape ({', '.join(map(str, expected))}). Received: {name}.shape={array.shape}."
+            f"{advice or ' Resize or transpose the images.'}"
+        )
+    if array.size == 0:
+        raise error(f"Expected at least one image in {name}. Received: {name}.shape={array.shape}. Pass images.")
     array = array.astype(dtype, copy=False)
     if not np.isfinite(array).all():
         bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(1))[:5].tolist()
-        raise error(f"Expected finite values in {name}. Received: NaN or infinity in the images {bad}.")
+        raise error(
+            f"Expected finite values in {name}. Received: NaN or infinity in the images {bad}. Leave them out, or "
+            "repair them."
+        )
     low, high = value_range
     slack = _TOLERANCE * (high - low)
     smallest, largest = float(array.min()), float(array.max())
     if smallest < low - slack or largest > high + slack:
         raise error(
             f"Expected {name} in the classifier's value range [{low:g}, {high:g}]. Received: values from {smallest:g} "
-            f"to {largest:g}. Scale the images, or load the classifier with value_range=(low, high) as it was trained."
+            f"to {largest:g}. {_scaling(smallest, largest, name)}, or load the classifier with "
+            "value_range=(low, high) as it was trained."
         )
     return array
+
+
+def _as_array(x: Any, name: str, error: type[GanmexError]) -> np.ndarray:
+    try:
+        return np.asarray(x)
+    except Exception as problem:  # a ragged list, a symbolic tensor
+        raise error(
+            f"Expected {name} to be one array. Received: {name} of type {type(x).__name__}, which is none ({problem}). "
+            "Stack it with np.stack."
+        ) from problem
+
+
+def _scaling(smallest: float, largest: float, name: str) -> str:
+    if smallest >= 0 and 1 < largest <= 255:
+        return f"Scale the images, {name} / 255 for [0, 1]"
+    return "Scale the images"
 
 
 def _fits(sizes: Sequence[int], expected: Sequence[int | None]) -> bool:
@@ -73,16 +99,23 @@ def check_labels(labels: Any, count: int, classes: int, *, name: str) -> np.ndar
     Raises:
         LabelError: if ``labels`` is not an integer or ``count`` integers in [0, classes).
     """
-    array = np.asarray(labels)
+    array = _as_array(labels, name, LabelError)
     if array.dtype.kind not in "iu":
-        raise LabelError(f"Expected {name} to be an integer or {count} integers. Received: {name}={labels!r}.")
+        raise LabelError(
+            f"Expected {name} to be an integer or {count} integers. Received: {name}={labels!r}. Pass indices of "
+            "clf.class_names."
+        )
     if array.ndim > 1 or (array.ndim == 1 and len(array) != count):
         raise LabelError(
-            f"Expected {name} to be an integer or of shape ({count},), one per image. Received: shape={array.shape}."
+            f"Expected {name} to be an integer or of shape ({count},), one per image. Received: "
+            f"{name}.shape={array.shape}. Pass one class per image, or one for all."
         )
     wrong = np.unique(array[(array < 0) | (array >= classes)])
     if wrong.size:
-        raise LabelError(f"Expected {name} from 0 to {classes - 1}. Received: {name}={wrong[:5].tolist()}.")
+        raise LabelError(
+            f"Expected {name} from 0 to {classes - 1}. Received: {name}={wrong[:5].tolist()}. Pass indices of "
+            "clf.class_names."
+        )
     return np.broadcast_to(array, (count,)).astype(np.int64)
 
 

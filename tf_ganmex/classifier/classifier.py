@@ -44,8 +44,13 @@ class OpaqueFunction:
         self.kernels: dict[Any, Callable] = {}
 
     def forward(self, x: tf.Tensor, weights: tuple[tf.Tensor, ...]) -> tf.Tensor:
-        """The callable's own outputs."""
+        """The callable's own outputs; ModelError inside a TensorFlow function."""
         del weights
+        if not tf.executing_eagerly():
+            raise ModelError(
+                "Expected a classifier that can be part of a TensorFlow graph. Received: a callable that TensorFlow "
+                "cannot trace. Write it with TensorFlow operations only, or pass the Keras model or SavedModel."
+            )
         return tf.cast(tf.reshape(self.function(x), (-1, self.classes)), self.dtype)
 
     def compile(self, function: Callable) -> Callable:
@@ -131,9 +136,15 @@ class Classifier:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the weights that does not depend on the file format they came from."""
-        digests = sorted(hashlib.sha256(weight.numpy().tobytes()).hexdigest() for weight in self._weights)
-        return hashlib.sha256("".join(digests).encode()).hexdigest()[:16] if digests else ""
+        """A hash of the weights that does not depend on the file format they came from.
+
+        A callable without variables is told by the constants in its graph; one that cannot be traced has no hash ("").
+        """
+        if isinstance(self.engine, OpaqueFunction):
+            return ""
+        values = [weight.numpy() for weight in self._weights] or self.graph.constants()
+        digests = sorted(hashlib.sha256(value.tobytes()).hexdigest() for value in values)
+        return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
 
     def with_weights(self, weights: Mapping[str, np.ndarray]) -> Classifier:
         """The same classifier with other values for some of its weights, on the same compiled graph.
@@ -148,9 +159,18 @@ class Classifier:
         for name, value in weights.items():
             if name not in mine or np.shape(value) != mine[name].shape:
                 wanted = f"shape {mine[name].shape}" if name in mine else f"one of the names {list(mine)}"
-                raise OptionError(f"Expected {wanted}. Received: weight {name!r} of shape {np.shape(value)}.")
+                raise OptionError(
+                    f"Expected {wanted}. Received: weight {name!r} of shape {np.shape(value)}. See clf.weights."
+                )
         values = tuple(tf.constant(weights.get(name, mine[name]), mine[name].dtype) for name in mine)
-        return Classifier(self.engine, values, self.head, value_range=self.value_range, class_names=self._class_names)
+        return Classifier(
+            self.engine,
+            values,
+            self.head,
+            value_range=self.value_range,
+            class_names=self._class_names,
+            ends_in_activation=self.ends_in_activation,
+        )
 
     def logits(self, x: Any) -> np.ndarray:
         """Logits (n, classes) of images (n, h, w, c) in the value range."""
@@ -211,11 +231,9 @@ class Classifier:
 
     def _batched(self, x: Any, score: str) -> np.ndarray:
         x = self.check_images(x)
-        function = self.kernel(
-            ("scores", score), lambda: lambda images, weights: self.scores_tensor(images, weights, score)
-        )
-        batches = (x[start : start + _BATCH] for start in range(0, len(x), _BATCH))
-        return np.concatenate([function(tf.constant(batch), self._weights).numpy() for batch in batches])
+        # No kernel: the engine takes any number of images, a kernel would be traced anew for each.
+        batches = (tf.constant(x[start : start + _BATCH]) for start in range(0, len(x), _BATCH))
+        return np.concatenate([self.scores_tensor(batch, self._weights, score).numpy() for batch in batches])
 
 
 class DeferredClassifier(Classifier):
@@ -226,21 +244,19 @@ class DeferredClassifier(Classifier):
         self.value_range = value_range
 
     def __getattr__(self, name: str) -> Any:
-        if name in {"engine", "head", "_weights", "_class_names"}:
+        if name in {"engine", "head", "ends_in_activation", "keras_model", "_weights", "_class_names"}:
             raise ModelError(
                 "Expected a classifier that knows its input shape. Received: a callable that has not seen an image. "
-                "Pass input_shape=(h, w, c) to load_classifier, or images first."
+                "Pass input_shape=(h, w, c) to load_classifier, or give it images first (clf.logits(x))."
             )
         raise AttributeError(name)
 
     def check_images(self, x: Any) -> np.ndarray:
         """As for any classifier; the first images say what the callable takes."""
         if "engine" not in self.__dict__:
-            array = np.asarray(x)
-            dtype = tf.float64 if array.dtype == np.float64 else tf.float32
-            check_images(array, (None, None, None), self.value_range, dtype.as_numpy_dtype)
-            resolved = self._resolve(array.shape[1:], dtype)
-            self.__dict__.update(resolved.__dict__)
+            dtype = tf.float64 if getattr(x, "dtype", None) in (np.float64, tf.float64) else tf.float32
+            array = check_images(x, (None, None, None), self.value_range, dtype.as_numpy_dtype)
+            self.__dict__.update(self._resolve(array.shape[1:], dtype).__dict__)
         return super().check_images(x)
 
 

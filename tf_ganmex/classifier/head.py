@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import tensorflow as tf
 
@@ -14,6 +14,7 @@ Kind = Literal["softmax", "sigmoid", "binary"]
 
 _PASS_THROUGH = {"Identity", "IdentityN", "Snapshot", "Cast", "Reshape", "Squeeze"}
 _ACTIVATIONS = {"Softmax", "LogSoftmax", "Sigmoid"}
+_LINEAR = {"BiasAdd", "MatMul", "Conv2D"}
 _SMALLEST = 1e-37  # a normal float32: probabilities below it have no finite logarithm
 
 
@@ -55,15 +56,37 @@ def _logarithm(x: tf.Tensor) -> tf.Tensor:
     return tf.math.log(tf.maximum(x, tf.cast(_SMALLEST, x.dtype)))
 
 
-def final_activation(graph: FrozenGraph) -> tuple[str, str] | None:
-    """The op of the softmax or sigmoid that ends the graph and the name of the tensor before it, if there is one."""
+@dataclass(frozen=True)
+class Activation:
+    """A softmax or sigmoid at the end of a graph: its op, the tensor before it, the type in which it is computed."""
+
+    op: str
+    before: str
+    dtype: tf.DType
+
+
+def final_activation(graph: FrozenGraph) -> Activation | None:
+    """The softmax or sigmoid that ends the graph, if there is one."""
+    node = _last_node(graph)
+    if node is None or node.op not in _ACTIVATIONS:
+        return None
+    return Activation(node.op, tensor_name(node.input[0]), tf.as_dtype(node.attr["T"].type))
+
+
+def ends_linearly(graph: FrozenGraph) -> bool:
+    """Whether the last thing that the graph does is to multiply by weights or to add a bias: it returns logits."""
+    node = _last_node(graph)
+    weights = {weight.node for weight in graph.weights}
+    return node is not None and (
+        node.op in _LINEAR or (node.op in {"Add", "AddV2"} and any(node_name(name) in weights for name in node.input))
+    )
+
+
+def _last_node(graph: FrozenGraph) -> Any:
+    """The last node of the graph that does more than pass a tensor through."""
     nodes = {node.name: node for node in graph.graph_def.node}
     reference = graph.output
-    while (node := nodes.get(node_name(reference))) is not None:
-        if node.op in _ACTIVATIONS:
-            return node.op, tensor_name(node.input[0])
-        if node.op not in _PASS_THROUGH:
-            return None
+    while (node := nodes.get(node_name(reference))) is not None and node.op in _PASS_THROUGH:
         position = int(tensor_name(reference).split(":")[1]) if node.op == "IdentityN" else 0
         reference = node.input[position]
-    return None
+    return node

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,17 @@ import tensorflow as tf
 
 from tf_ganmex.classifier import sources, trust
 from tf_ganmex.classifier.classifier import Classifier, DeferredClassifier, Engine, OpaqueFunction
-from tf_ganmex.classifier.graph import FrozenGraph, class_count, freeze
-from tf_ganmex.classifier.head import Head, Kind, Raw, final_activation
-from tf_ganmex.errors import ModelError, OptionError
+from tf_ganmex.classifier.freeze import freeze
+from tf_ganmex.classifier.graph import FrozenGraph, class_count
+from tf_ganmex.classifier.head import Activation, Head, Kind, ends_linearly, final_activation
+from tf_ganmex.errors import GanmexError, ModelError, OptionError
 
 OUTPUTS = ("auto", "logits", "probabilities", "multilabel")
 _PROBES = 4
-_PROBE_TOLERANCE = 1e-3  # half-precision models agree with their own logits to this
+_WIDE = (-30.0, 1000.0)  # contrasts of images far outside the value range
+_TOLERANCE = 1e-4
+_HALF_TOLERANCE = 1e-2  # of an activation computed in half precision
+_CANNOT_RUN = "Call the model on such images yourself to see why."
 
 
 def load_classifier(
@@ -58,145 +63,219 @@ def load_classifier(
         UntrustedModelError: if the file carries code and ``trusted`` is False.
         OptionError: for an option with an impossible value.
     """
-    _check_options(output, value_range, input_shape)
-    low, high = map(float, value_range)
+    value_range = _check_options(output, value_range, signature, input_shape)
 
     def finish(engine: Engine, weights: tuple[tf.Tensor, ...], keras_model: Any = None) -> Classifier:
-        cut, head = _find_head(engine, weights, output, value_range)
+        found = final_activation(engine) if isinstance(engine, FrozenGraph) else None
+        cut, head = _find_head(engine, found, weights, output, value_range)
+        logarithms = cut is not engine and found is not None and found.op == "LogSoftmax"
         return Classifier(
             cut,
             weights,
             head,
-            value_range=(low, high),
+            value_range=value_range,
             class_names=_check_class_names(class_names, head.num_classes(engine.classes)),
             ends_in_activation=cut is not engine or head.raw == "probabilities",
-            keras_model=keras_model,
+            keras_model=None if logarithms else keras_model,  # its outputs are neither logits nor probabilities
         )
 
     if isinstance(source, str | os.PathLike):
         traced = sources.trace_file(source, signature, input_shape, trusted=trusted)
-        graph, weights = _freeze(traced)
+        graph, weights = _freeze(traced, value_range)
         if not trusted:
             trust.check_graph(graph.graph_def, str(source))
         return finish(graph, weights, traced.owner if sources.is_keras_model(traced.owner) else None)
     if signature is not None:
-        raise OptionError(f"signature= names a signature of a SavedModel directory. Received: source={source!r}.")
+        raise OptionError(
+            f"Expected signature= only with a SavedModel directory. Received: signature={signature!r} with a source of "
+            f"type {type(source).__name__}. Leave it out."
+        )
     if sources.is_keras_model(source):
-        return finish(*_freeze(sources.trace_model(source, input_shape)), source)
+        return finish(*_freeze(sources.trace_model(source, input_shape), value_range), source)
     if not callable(source):
         raise ModelError(
-            "Expected a .keras or .h5 file, a SavedModel directory, a Keras model, or a callable tensor -> tensor. "
-            f"Received: source of type {type(source).__name__}."
+            f"Expected {sources.KINDS}. Received: source={source!r:.80} of type {type(source).__name__}. Pass one of "
+            "these."
         )
-    shape = input_shape or sources.callable_shape(source)
-    if shape is None:
-        return DeferredClassifier(lambda s, dtype: finish(*_callable_engine(source, s, dtype)), (low, high))
-    return finish(*_callable_engine(source, shape, tf.float32))
+
+    def resolve(shape: tuple, dtype: tf.DType) -> Classifier:
+        return finish(*_callable_engine(sources.takes_positional(source), shape, dtype, value_range))
+
+    shape, dtype = sources.callable_spec(source, input_shape)
+    return DeferredClassifier(resolve, value_range) if shape is None else resolve(shape, dtype)
 
 
-def _check_options(output: str, value_range: Sequence[float], input_shape: Sequence[int] | None) -> None:
+def _check_options(output: Any, value_range: Any, signature: Any, input_shape: Any) -> tuple[float, float]:
     if output not in OUTPUTS:
         raise OptionError(f"Expected output to be one of {OUTPUTS}. Received: output={output!r}.")
-    if len(value_range) != 2 or not value_range[0] < value_range[1]:
-        raise OptionError(f"Expected value_range=(low, high) with low < high. Received: value_range={value_range}.")
-    if input_shape is not None and (len(input_shape) != 3 or min(input_shape) < 1):
-        raise OptionError(f"Expected input_shape=(h, w, c). Received: input_shape={input_shape}.")
+    if signature is not None and not isinstance(signature, str):
+        raise OptionError(f"Expected signature='NAME' or 'NAME:OUTPUT'. Received: signature={signature!r}.")
+    if input_shape is not None and not _is_shape(input_shape):
+        raise OptionError(
+            f"Expected input_shape=(h, w, c), three sizes of an image. Received: input_shape={input_shape!r}."
+        )
+    try:
+        low, high = map(float, value_range)
+        valid = -np.inf < low < high < np.inf
+    except (TypeError, ValueError):
+        valid = False
+    if not valid:
+        raise OptionError(f"Expected value_range=(low, high) with low < high. Received: value_range={value_range!r}.")
+    return low, high
+
+
+def _is_shape(value: Any) -> bool:
+    return (
+        isinstance(value, Sequence)
+        and len(value) == 3
+        and all(isinstance(n, int | np.integer) and n >= 1 for n in value)
+    )
 
 
 def _check_class_names(names: Sequence[str] | None, classes: int) -> list[str]:
     if names is None:
         return [str(index) for index in range(classes)]
-    if isinstance(names, str) or len(names) != classes:
-        raise OptionError(f"Expected {classes} class names, one per class. Received: class_names={names!r}.")
+    if isinstance(names, str) or not isinstance(names, Iterable) or len(names := list(names)) != classes:
+        raise OptionError(
+            f"Expected {classes} class names, one per class. Received: class_names={names!r}. Name them in the order "
+            "of the model's outputs."
+        )
     return [str(name) for name in names]
 
 
-def _freeze(traced: sources.Traced) -> tuple[FrozenGraph, tuple[tf.Tensor, ...]]:
+def _freeze(traced: sources.Traced, value_range: tuple[float, float]) -> tuple[FrozenGraph, tuple[tf.Tensor, ...]]:
     shape = traced.image.shape
     if shape.rank != 4 or shape[-1] is None:
         raise ModelError(
             f"Expected a model of images (n, h, w, c). Received: input shape={shape}. Put a layer or callable in front "
             "that takes images, and pass input_shape=(h, w, c) where the model leaves sizes open."
         )
+    if traced.image.dtype.is_integer and value_range[1] <= 1:
+        raise OptionError(
+            f"Expected the value_range of the {traced.image.dtype.name} images that the model takes. Received: "
+            f"value_range={value_range}. Pass value_range=(0, 255) and images in that range, of any type."
+        )
     return freeze(traced.concrete, traced.image, traced.output)
 
 
-def _callable_engine(function: Callable, shape: tuple, dtype: tf.DType) -> tuple[Engine, tuple]:
-    try:
-        return _freeze(sources.trace_callable(function, tf.TensorSpec((None, *shape), dtype), owner=function))
-    except ModelError:
-        raise
-    except Exception:  # whatever a callable raises under tracing, calling it may still work
-        return _opaque_engine(function, shape, dtype), ()
+def _callable_engine(
+    function: Callable, shape: tuple, dtype: tf.DType, value_range: tuple[float, float]
+) -> tuple[Engine, tuple]:
+    """The engine of a callable: its graph in the first type in which it has one, or else the callable itself."""
+    kinds = dict.fromkeys([dtype, tf.float32, tf.float64])
+    for kind in kinds:
+        try:
+            traced = sources.trace_callable(function, tf.TensorSpec((None, *shape), kind), owner=function)
+            if traced.output.shape.rank is not None:  # None: NumPy made it
+                return _freeze(traced, value_range)
+        except GanmexError:
+            raise
+        except Exception:  # whatever a callable raises under tracing, calling it may still work
+            continue
+    return _opaque_engine(function, shape, [kind for kind in kinds if kind.is_floating]), ()
 
 
-def _opaque_engine(function: Callable, shape: tuple, dtype: tf.DType) -> OpaqueFunction:
-    probe = tf.zeros((1, *(size or 32 for size in shape)), dtype)
-    try:
-        result = tf.convert_to_tensor(function(probe))
-    except Exception as error:
-        raise ModelError(
-            f"Expected a callable from images (n, h, w, c) to scores (n, classes). Received: {function!r}, which fails "
-            f"on a tensor of shape {tuple(probe.shape)}: {error}"
-        ) from error
-    return OpaqueFunction(function, tuple(shape), dtype, class_count(result))
+def _opaque_engine(function: Callable, shape: tuple, kinds: Sequence[tf.DType]) -> OpaqueFunction:
+    failures = []
+    for kind in kinds:
+        try:
+            result = tf.convert_to_tensor(function(tf.zeros((1, *_open_as(64, shape)), kind)))
+        except Exception as error:
+            failures.append(error)
+        else:
+            return OpaqueFunction(function, tuple(shape), kind, class_count(result))
+    raise ModelError(
+        f"Expected a callable from images (n, h, w, c) to scores (n, classes). Received: {function!r}, which fails on "
+        f"a tensor of shape {(1, *_open_as(64, shape))}: {str(failures[0])[:500]}. Call it on such images yourself to "
+        "see why."
+    ) from failures[0]
 
 
 # --- what the outputs are ---------------------------------------------------------------------------------------------
 
 
 def _find_head(
-    engine: Engine, weights: tuple[tf.Tensor, ...], output: str, value_range: Sequence[float]
+    engine: Engine,
+    found: Activation | None,
+    weights: tuple[tf.Tensor, ...],
+    output: str,
+    value_range: tuple[float, float],
 ) -> tuple[Engine, Head]:
     """Cuts the graph before a final softmax or sigmoid and says how the outputs there become scores."""
     if output == "logits":
-        return engine, Head(_kind("logits", engine.classes, None), "logits")
-    found = final_activation(engine) if isinstance(engine, FrozenGraph) else None
+        return engine, Head(_kind(output, engine.classes, None), "logits")
+    kind = _kind(output, engine.classes, found)
     if isinstance(engine, FrozenGraph) and found is not None:
-        activation, before = found
-        cut = engine.with_output(before, engine.classes)
-        head = Head(_kind(output, engine.classes, activation), "logits")
-        if _agree(engine, cut, weights, activation, value_range):
+        cut, head = engine.with_output(found.before, engine.classes), Head(kind, "logits")
+        if _agree(engine, cut, head, found, weights, value_range):
             return cut, head
-    raw: Raw = "probabilities" if output == "probabilities" else "logits"
-    if found is not None or (
-        output in {"auto", "multilabel"} and _look_like_probabilities(engine, weights, output, value_range)
-    ):
-        raw = "probabilities"
-    return engine, Head(_kind(output, engine.classes, found[0] if found else None), raw)
+    logarithms = found is not None and found.op == "LogSoftmax"
+    if output == "probabilities" or (not logarithms and _look_like_probabilities(engine, kind, weights, value_range)):
+        return engine, Head(kind, "probabilities")
+    return engine, Head(kind, "logits")
 
 
-def _kind(output: str, outputs: int, activation: str | None) -> Kind:
+def _kind(output: str, outputs: int, found: Activation | None) -> Kind:
     if output == "multilabel":
         return "sigmoid"
     if outputs == 1:
         return "binary"
-    return "sigmoid" if activation == "Sigmoid" else "softmax"
-
-
-def _probe(engine: Engine, value_range: Sequence[float]) -> tf.Tensor:
-    """A few random images, seeded; sizes that are open are taken as 64."""
-    shape = (_PROBES, *(64 if size is None else size for size in engine.shape))
-    images = np.random.default_rng(0).uniform(value_range[0], value_range[1], size=shape)
-    return tf.constant(images, engine.dtype if engine.dtype == tf.float64 else tf.float32)
+    return "sigmoid" if found is not None and found.op == "Sigmoid" else "softmax"
 
 
 def _agree(
-    whole: FrozenGraph, cut: FrozenGraph, weights: tuple[tf.Tensor, ...], activation: str, value_range: Sequence[float]
+    whole: FrozenGraph,
+    cut: FrozenGraph,
+    head: Head,
+    found: Activation,
+    weights: tuple[tf.Tensor, ...],
+    value_range: tuple[float, float],
 ) -> bool:
-    """Whether the activation applied to the cut graph's outputs gives what the whole graph returns."""
+    """Whether the cut graph with its head gives the probabilities that the whole graph returns."""
     x = _probe(whole, value_range)
-    apply = {"Softmax": tf.nn.softmax, "LogSoftmax": tf.nn.log_softmax, "Sigmoid": tf.nn.sigmoid}[activation]
-    expected, actual = whole.forward(x, weights), apply(cut.forward(x, weights))
-    return bool(tf.reduce_max(tf.abs(expected - actual)) <= _PROBE_TOLERANCE)
+    expected = _outputs(whole, x, weights)
+    if found.op == "LogSoftmax":
+        expected = np.exp(expected)
+    actual = head.probabilities(tf.constant(_outputs(cut, x, weights))).numpy()[:, -whole.classes :]
+    tolerance = _HALF_TOLERANCE if found.dtype in (tf.float16, tf.bfloat16) else _TOLERANCE
+    return bool(np.abs(expected - actual).max() <= tolerance * np.abs(expected).max())
 
 
 def _look_like_probabilities(
-    engine: Engine, weights: tuple[tf.Tensor, ...], output: str, value_range: Sequence[float]
+    engine: Engine, kind: Kind, weights: tuple[tf.Tensor, ...], value_range: tuple[float, float]
 ) -> bool:
     """Whether outputs without a visible activation are probabilities all the same (a renormalised softmax, say)."""
-    values = engine.forward(_probe(engine, value_range), weights).numpy()
-    inside = bool(((values >= 0) & (values <= 1)).all())
-    if output == "multilabel" or engine.classes == 1:
-        return inside
-    return inside and bool(np.allclose(values.sum(-1), 1, atol=1e-3))
+    if kind != "softmax" and isinstance(engine, FrozenGraph) and ends_linearly(engine):
+        return False
+    values = [_outputs(engine, _probe(engine, value_range), weights)]
+    for contrast in _WIDE:  # no image takes a logit out of [0, 1] as surely as one far out of range
+        with contextlib.suppress(ModelError):  # a callable may refuse such images
+            values.append(_outputs(engine, _probe(engine, value_range, contrast), weights))
+    rows = np.concatenate(values)
+    rows = rows[np.isfinite(rows).all(-1)]
+    inside = len(rows) > 0 and bool(((rows >= 0) & (rows <= 1)).all())
+    return inside and (kind != "softmax" or bool(np.allclose(rows.sum(-1), 1, atol=_HALF_TOLERANCE)))
+
+
+def _probe(engine: Engine, value_range: tuple[float, float], contrast: float = 1.0) -> tf.Tensor:
+    """A few random images, seeded; sizes that are open are taken as 64."""
+    low, high = value_range
+    noise = np.random.default_rng(0).uniform(-1, 1, size=(_PROBES, *_open_as(64, engine.shape)))
+    images = (low + high) / 2 + contrast * (high - low) / 2 * noise
+    return tf.constant(images, tf.float64 if engine.dtype == tf.float64 else tf.float32)
+
+
+def _open_as(size: int, shape: Sequence[int | None]) -> tuple[int, ...]:
+    return tuple(size if known is None else known for known in shape)
+
+
+def _outputs(engine: Engine, x: tf.Tensor, weights: tuple[tf.Tensor, ...]) -> np.ndarray:
+    """The raw outputs; ModelError where the model does not run on such images."""
+    try:
+        return engine.forward(x, weights).numpy()
+    except Exception as error:
+        advice = "Pass input_shape=(h, w, c) of images that it takes." if None in engine.shape else _CANNOT_RUN
+        raise ModelError(
+            f"Expected a model that runs on images of shape {engine.shape}. Received: one that fails on a batch of "
+            f"shape {tuple(x.shape)}: {str(error)[:500]}. {advice}"
+        ) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from tf_ganmex._backend import keras
 from tf_ganmex.classifier import trust
 from tf_ganmex.errors import ModelError, OptionError, SignatureError
 
-_KINDS = "a .keras or .h5 file, a SavedModel directory, a Keras model, or a callable tensor -> tensor"
+KINDS = "a .keras or .h5 file, a SavedModel directory, a Keras model, or a callable tensor -> tensor"
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,16 @@ class Traced:
 
 def trace_file(path: str | os.PathLike, signature: str | None, shape: tuple | None, *, trusted: bool) -> Traced:
     """Traces the classifier in a model file or directory."""
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.exists():
-        raise ModelError(f"Expected {_KINDS}. Received: {str(path)!r}, which does not exist.")
+        raise ModelError(f"Expected {KINDS}. Received: {str(path)!r}, which does not exist. Check the path.")
     if path.is_dir():
         return _trace_saved_model(path, signature, shape, trusted=trusted)
     if signature is not None:
-        raise OptionError(f"signature= names a signature of a SavedModel directory. Received: the file {str(path)!r}.")
+        raise OptionError(
+            f"Expected signature= only with a SavedModel directory. Received: signature={signature!r} with the file "
+            f"{str(path)!r}. Leave it out."
+        )
     return trace_model(_read_keras_file(path, trusted=trusted), shape)
 
 
@@ -68,7 +71,10 @@ def trace_model(model: Any, shape: tuple | None) -> Traced:
             raise
         except Exception as error:  # a model may be built for one batch size only
             failure = error
-    raise ModelError(f"Expected a Keras model that can be called. Received: {model!r}, which fails: {failure}")
+    raise ModelError(
+        f"Expected a Keras model that can be called. Received: {model!r}, which fails on images of shape "
+        f"{tuple(spec.shape)}: {failure}. Call it on such images yourself to see why."
+    )
 
 
 def _model_input(model: Any, shape: tuple | None) -> tf.TensorSpec:
@@ -79,32 +85,57 @@ def _model_input(model: Any, shape: tuple | None) -> tf.TensorSpec:
             f"Expected a model with one image input. Received: {len(inputs)} inputs {names}. Wrap it in a keras.Model "
             "or a callable that fixes the others."
         )
-    if not inputs and shape is None:
+    known = tuple(inputs[0].shape) if inputs else _built_shape(model)
+    if known is None and shape is None:
         raise ModelError(
             f"Expected a model that knows its input shape. Received: {type(model).__name__}, which was never built. "
-            "Call it once on an image, or pass input_shape=(h, w, c)."
+            "Load its weights, call it once on images, or pass input_shape=(h, w, c)."
         )
-    if not inputs:
-        return tf.TensorSpec((None, *shape), tf.float32)  # type: ignore[misc]
-    known = tuple(inputs[0].shape)
-    return tf.TensorSpec((known[0], *(shape or known[1:])), inputs[0].dtype)
+    if known is None:
+        known = (None, None, None, None)
+    return tf.TensorSpec((known[0], *_agreed_shape(known[1:], shape)), inputs[0].dtype if inputs else tf.float32)
+
+
+def _built_shape(model: Any) -> tuple | None:
+    """The input shape of a subclassed model that was called: Keras keeps it to build the model again."""
+    try:
+        shape = (model.get_build_config() or {}).get("input_shape")
+    except Exception:
+        return None
+    return (None, *shape[1:]) if isinstance(shape, Sequence) and len(shape) == 4 else None
+
+
+def _agreed_shape(known: Sequence[int | None], asked: tuple | None) -> tuple:
+    """The (h, w, c) asked for, where the model leaves it open; OptionError where the model says otherwise."""
+    known = tuple(known)
+    if asked is None:
+        return known
+    if len(known) == 3 and any(size not in (None, wanted) for size, wanted in zip(known, asked, strict=True)):
+        raise OptionError(
+            f"Expected input_shape to agree with the model's own {known}. Received: input_shape={asked}. Leave it out, "
+            "and resize the images."
+        )
+    return asked
 
 
 def _read_keras_file(path: Path, *, trusted: bool) -> Any:
     readers = {".keras": _read_keras_archive, ".h5": _read_hdf5, ".hdf5": _read_hdf5}
     if path.suffix.lower() not in readers:
+        inside = path.parent if (path.parent / "saved_model.pb").exists() else None
+        advice = f"Pass the directory, {str(inside)!r}." if inside else "Save the model again in one of these formats."
         raise ModelError(
-            f"Expected {_KINDS}. Received: the file {str(path)!r}, whose name ends in none of {', '.join(readers)}."
+            f"Expected {KINDS}. Received: the file {str(path)!r}, whose name ends in none of {', '.join(readers)}. "
+            f"{advice}"
         )
     return readers[path.suffix.lower()](path, trusted=trusted)
 
 
 def _read_keras_archive(path: Path, *, trusted: bool) -> Any:
     config = trust.keras_archive_json(path, "config.json")
-    version = str(trust.keras_archive_json(path, "metadata.json").get("keras_version", "3"))
+    library = _keras_of_version(trust.keras_archive_json(path, "metadata.json").get("keras_version", "3"))
     if not trusted:
-        trust.check_keras_config(config, str(path))
-    return _load_with(_keras_of_version(version), path, safe_mode=not trusted)
+        trust.check_keras_config(config, str(path), library)
+    return _load_with(library, path, safe_mode=not trusted)
 
 
 def _read_hdf5(path: Path, *, trusted: bool) -> Any:
@@ -112,21 +143,24 @@ def _read_hdf5(path: Path, *, trusted: bool) -> Any:
         with h5py.File(path) as file:
             config, version = file.attrs.get("model_config"), file.attrs.get("keras_version", "3")
     except OSError as error:
-        raise ModelError(f"Expected an HDF5 model file. Received: {path} is not one ({error}).") from error
+        raise ModelError(
+            f"Expected an HDF5 model file. Received: {str(path)!r}, which is not one ({error}). Save the model again "
+            "with model.save('model.keras')."
+        ) from error
     if config is None:
         raise ModelError(
-            f"Expected a whole model. Received: {path} holds weights only. Build the model, load them with "
-            "model.load_weights, and pass the model."
+            f"Expected a whole model. Received: {str(path)!r}, which holds weights only. Build the model, load them "
+            "with model.load_weights, and pass the model."
         )
+    library = _keras_of_version(version.decode() if isinstance(version, bytes) else version)
     if not trusted:
-        trust.check_keras_config(trust.parse_json(config, path), str(path))
-    version = version.decode() if isinstance(version, bytes) else str(version)
-    return _load_with(_keras_of_version(version), path, safe_mode=not trusted)
+        trust.check_keras_config(trust.parse_json(config, path), str(path), library)
+    return _load_with(library, path, safe_mode=not trusted)
 
 
-def _keras_of_version(version: str) -> Any:
+def _keras_of_version(version: Any) -> Any:
     """Keras 3 refuses ``.keras`` files of Keras 2; tf_keras reads them."""
-    if version.split(".")[0] not in {"1", "2"}:
+    if str(version).split(".")[0] not in {"1", "2"}:
         return keras
     import tf_keras
 
@@ -138,8 +172,8 @@ def _load_with(library: Any, path: Path, *, safe_mode: bool) -> Any:
         return library.models.load_model(path, compile=False, safe_mode=safe_mode)
     except Exception as error:
         raise ModelError(
-            f"Expected a model that {library.__name__} {library.__version__} can read. Received: {path}, which fails: "
-            f"{error} Load it yourself (with its custom objects) and pass the model."
+            f"Expected a model that {library.__name__} {library.__version__} can read. Received: {str(path)!r}, which "
+            f"fails: {error}. Load it yourself (with its custom objects) and pass the model."
         ) from error
 
 
@@ -148,27 +182,27 @@ def _load_with(library: Any, path: Path, *, safe_mode: bool) -> Any:
 
 def _trace_saved_model(path: Path, signature: str | None, shape: tuple | None, *, trusted: bool) -> Traced:
     if not (path / "saved_model.pb").exists():
-        hint = " It is a saved GANMEX: pass it as the baseline." if (path / "ganmex.json").exists() else ""
-        raise ModelError(f"Expected {_KINDS}. Received: the directory {str(path)!r} without saved_model.pb.{hint}")
+        hint = "Pass the directory that holds saved_model.pb."
+        if (path / "ganmex.json").exists():
+            hint = "It is a saved GANMEX: load it with tf_ganmex.load_ganmex and use it as a baseline."
+        raise ModelError(f"Expected {KINDS}. Received: the directory {str(path)!r} without saved_model.pb. {hint}")
     (trust.read_saved_model if trusted else trust.check_saved_model)(path)
     try:
         loaded = tf.saved_model.load(str(path))
     except Exception as error:
-        raise ModelError(f"Expected a SavedModel that TensorFlow {tf.__version__} can load. Received: {path}, "
-                         f"which fails: {error}") from error  # fmt: skip
+        raise ModelError(
+            f"Expected a SavedModel that TensorFlow {tf.__version__} can load. Received: {str(path)!r}, which fails: "
+            f"{error}. Export it again."
+        ) from error
     name, _, output = (signature or "").partition(":")
     function = _pick_signature(loaded.signatures, name, path)
     outputs = _signature_outputs(function)
     tensor = outputs[_pick_output(outputs, output, function_name(function, loaded.signatures), path)]
     image = _only_image(function, path, loaded.signatures)
-    if shape is None or image.shape[1:].is_fully_defined() or tensor.shape.rank is None:
-        return Traced(function, image, tensor, loaded)
-    return Traced(function, _with_shape(image, shape), tensor, loaded)
-
-
-def _with_shape(image: tf.Tensor, shape: tuple) -> tf.Tensor:
-    image.set_shape([image.shape[0], *shape])
-    return image
+    if shape is not None:
+        known = [None] * 4 if image.shape.rank is None else image.shape.as_list()
+        image.set_shape([known[0], *_agreed_shape(known[1:], shape)])
+    return Traced(function, image, tensor, loaded)
 
 
 def function_name(function: Any, signatures: Any) -> str:
@@ -181,6 +215,11 @@ def _pick_signature(signatures: Any, name: str, path: Path) -> Any:
         return next(iter(signatures.values()))
     if not name and "serving_default" in signatures:
         return signatures["serving_default"]
+    if not signatures:
+        raise SignatureError(
+            f"Expected a SavedModel with a signature. Received: {str(path)!r}, which has none. Save it with "
+            "signatures=, or load it with tf.saved_model.load and pass the function of it that takes images."
+        )
     if name not in signatures:
         asked = f"signature={name!r}" if name else "no signature= to choose one"
         raise SignatureError(
@@ -243,8 +282,17 @@ def trace_callable(function: Callable, spec: tf.TensorSpec, owner: Any = None) -
     return Traced(concrete, concrete.inputs[0], concrete.outputs[0], owner)
 
 
-def callable_shape(source: Any) -> tuple | None:
-    """The (h, w, c) that a callable says it takes, where it says so."""
+def callable_spec(source: Any, asked: tuple | None) -> tuple[tuple | None, tf.DType]:
+    """The (h, w, c) and type that a callable takes, where it says so; ``asked`` fills in what it leaves open."""
     specs = tf.nest.flatten(getattr(source, "input_signature", None) or getattr(source, "inputs", None) or [])
-    shape = getattr(source, "input_shape", None) or (specs[0].shape if specs else None)
-    return tuple(shape[1:]) if shape is not None and len(tuple(shape)) == 4 else None
+    known = tf.TensorShape(getattr(source, "input_shape", None) or (specs[0].shape if specs else None))
+    dtype = tf.as_dtype(specs[0].dtype) if specs else tf.float32
+    return (_agreed_shape(known[1:].as_list(), asked) if known.rank == 4 else asked), dtype
+
+
+def takes_positional(source: Callable) -> Callable:
+    """``source``, called with the image by its name where it is a signature, which takes nothing else."""
+    positional, named = getattr(source, "structured_input_signature", None) or ((), {})
+    if positional or len(named) != 1:
+        return source
+    return lambda x: source(**dict.fromkeys(named, x))

@@ -53,8 +53,8 @@ def perturbation_curve(
         ImageError, LabelError, OptionError: for arguments that do not fit.
     """
     problem = pose(clf, x, origin, target, score)
-    ranks = attribution_ranks(attributions, problem.x.shape)
-    features = ranks[0].size
+    maps = check_maps(attributions, problem.x.shape)
+    features = maps[0].size
     flips = features if flips is None else min(check_count(flips, "flips"), features)
     evaluations = evaluations_at_once(problem, batch_size)
     steps = min(flips + 1, evaluations)
@@ -64,7 +64,8 @@ def perturbation_curve(
     curve = np.empty((len(problem), flips + 1), clf.dtype)
     for rows in row_slices(len(problem), batch):
         part = pad(problem[rows], batch)
-        arrays = [tf.constant(a) for a in (part.x, pad_rows(ranks[rows], batch), part.contrast)]
+        ranks = pad_rows(attribution_ranks(maps[rows]), batch)
+        arrays = [tf.constant(array) for array in (part.x, ranks, part.contrast)]
         for counts in row_slices(flips + 1, steps):
             numbers = np.arange(counts.start, counts.start + steps, dtype=np.int32)
             deltas = kernel(*arrays, tf.constant(numbers), clf.weight_tensors).numpy()
@@ -72,8 +73,8 @@ def perturbation_curve(
     return curve
 
 
-def attribution_ranks(attributions: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """For each feature how many have a higher attribution, int32 of the images' shape."""
+def check_maps(attributions: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """``attributions`` as an array; ImageError unless they are finite numbers of the images' shape."""
     maps = np.asarray(attributions)
     if maps.shape != shape or maps.dtype.kind not in "fiu":
         raise ImageError(
@@ -81,11 +82,16 @@ def attribution_ranks(attributions: Any, shape: tuple[int, ...]) -> np.ndarray:
         )
     if not np.isfinite(maps).all():
         raise ImageError("Expected finite attributions. Received: NaN or infinity.")
+    return maps
+
+
+def attribution_ranks(maps: np.ndarray) -> np.ndarray:
+    """For each feature of maps (n, h, w, c) how many come before it, the highest attribution first; int32."""
     flat = maps.reshape(len(maps), -1)
     order = np.argsort(-flat.astype(np.float64, copy=False), axis=1, kind="stable")
     ranks = np.empty_like(order, np.int32)
     np.put_along_axis(ranks, order, np.arange(flat.shape[1], dtype=np.int32)[None], axis=1)
-    return ranks.reshape(shape)
+    return ranks.reshape(maps.shape)
 
 
 def _deltas_after_flips(clf: Classifier, score: str, ends: float) -> Callable:

@@ -1,0 +1,223 @@
+"""Training in two parts ends bitwise where training in one part does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_ganmex._backend import keras
+from tf_ganmex.errors import CheckpointError, OptionError, TrainingDivergedError
+from tf_ganmex.gan import Checkpoints
+
+DTYPES = ["float32", "mixed_bfloat16"]
+
+
+class Interrupt(keras.callbacks.Callback):
+    """Stops training as a user does, after `steps` steps."""
+
+    def __init__(self, steps):
+        super().__init__()
+        self.steps = steps
+
+    def on_train_batch_end(self, batch, logs=None):
+        if int(self.model.step) == self.steps:
+            raise KeyboardInterrupt
+
+
+class Kill(keras.callbacks.Callback):
+    """Stops training as a power cut does, at the beginning of an epoch."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch:
+            raise RuntimeError("power cut")
+
+
+@pytest.fixture
+def train(images, labels):
+    def run(gan, steps=3, **options):
+        # 8 of 20 images: epochs of the data end within a batch.
+        settings = {"steps_per_epoch": steps, "verbose": 0} | options
+        return gan.fit(gan.dataset(images, labels, batch_size=8, seed=5), **settings)
+
+    return run
+
+
+def checkpoint(gan, directory, step, **options):
+    """Save a checkpoint as training does, without the time that training takes."""
+    if not gan.compiled:
+        gan.compile()
+    gan.step.assign(step)
+    callback = Checkpoints(directory, **options)
+    callback.set_model(gan)
+    callback.on_train_begin()
+    callback.on_train_end()
+
+
+@pytest.fixture(scope="module")
+def straight_run():
+    """Weights after six steps in one part, by dtype; filled by the first test that asks."""
+    return {}
+
+
+@pytest.fixture
+def straight(make_gan, train, weights_of, straight_run):
+    def weights(dtype="float32"):
+        if dtype not in straight_run:
+            gan = make_gan(dtype=dtype)
+            train(gan, 6)
+            optimizers = (gan.generator_optimizer, gan.discriminator_optimizer)
+            straight_run[dtype] = weights_of(gan), [np.array(v.value) for o in optimizers for v in o.variables]
+        return straight_run[dtype]
+
+    return weights
+
+
+def files(directory):
+    return sorted(path.name for path in directory.glob("ganmex-*.index"))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_checkpoints_resume_bitwise(make_gan, train, weights_of, straight, tmp_path, dtype):
+    train(make_gan(dtype=dtype), 3, callbacks=[Checkpoints(tmp_path, every=100)])
+    second = make_gan(dtype=dtype)
+    assert Checkpoints(tmp_path).restore(second) == 3
+    train(second, 3)
+    weights, moments = straight(dtype)
+    np.testing.assert_array_equal(weights_of(second), weights)
+    optimizers = (second.generator_optimizer, second.discriminator_optimizer)
+    for one, two in zip((v for o in optimizers for v in o.variables), moments, strict=True):
+        np.testing.assert_array_equal(one.value, two)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_backup_and_restore_resumes_bitwise(make_gan, train, weights_of, straight, tmp_path, dtype):
+    def backup():
+        return keras.callbacks.BackupAndRestore(tmp_path / "backup", double_checkpoint=True)
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(make_gan(dtype=dtype), 3, epochs=2, callbacks=[backup(), Kill(1)])
+    second = make_gan(dtype=dtype)
+    train(second, 3, epochs=2, callbacks=[backup()])
+    assert int(second.step) == 6
+    np.testing.assert_array_equal(weights_of(second), straight(dtype)[0])
+
+
+def test_interrupted_training_is_saved_and_resumes(make_gan, train, weights_of, straight, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(make_gan(), 6, callbacks=[Checkpoints(tmp_path, every=100), Interrupt(4)])
+    second = make_gan()
+    assert Checkpoints(tmp_path).restore(second) == 4
+    train(second, 2)
+    np.testing.assert_array_equal(weights_of(second), straight()[0])
+
+
+def test_only_the_newest_are_kept(make_gan, train, tmp_path):
+    train(make_gan(), 7, callbacks=[Checkpoints(tmp_path, every=2, keep=2)])
+    assert files(tmp_path) == ["ganmex-6.index", "ganmex-7.index"]
+
+
+def test_steps_are_not_missed_when_several_run_at_once(make_gan, train, tmp_path):
+    gan = make_gan()
+    gan.compile(steps_per_execution=3)
+    train(gan, 9, callbacks=[Checkpoints(tmp_path, every=4, keep=9)])
+    assert files(tmp_path) == ["ganmex-6.index", "ganmex-9.index"]
+
+
+def test_nothing_to_restore_is_step_zero(make_gan, tmp_path):
+    assert Checkpoints(tmp_path / "none").restore(make_gan()) == 0
+
+
+@pytest.mark.parametrize("damage", ["truncated data", "no data", "garbage index", "flipped byte"])
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(make_gan, weights_of, tmp_path, damage):
+    gan = make_gan()
+    checkpoint(gan, tmp_path, 2)
+    expected = weights_of(gan)
+    for variable in gan.trainable_variables:
+        variable.assign(variable + 1)
+    checkpoint(gan, tmp_path, 3)
+    data = tmp_path / "ganmex-3.data-00000-of-00001"
+    if damage == "truncated data":
+        data.write_bytes(data.read_bytes()[:1000])
+    elif damage == "no data":
+        data.unlink()
+    elif damage == "garbage index":
+        (tmp_path / "ganmex-3.index").write_bytes(b"garbage")
+    else:
+        content = bytearray(data.read_bytes())
+        content[len(content) // 2] ^= 0x10
+        data.write_bytes(content)
+    second = make_gan(seed=9)
+    assert Checkpoints(tmp_path).restore(second) == 2
+    np.testing.assert_array_equal(weights_of(second), expected)
+
+
+def test_a_damaged_list_of_checkpoints_does_not_matter(make_gan, tmp_path):
+    gan = make_gan()
+    for step in (9, 10):
+        checkpoint(gan, tmp_path, step)
+    (tmp_path / "checkpoint").write_bytes(b"\x00garbage")
+    assert Checkpoints(tmp_path).restore(make_gan()) == 10
+
+
+def test_all_checkpoints_damaged_is_an_error_and_leaves_the_networks(make_gan, weights_of, tmp_path):
+    checkpoint(make_gan(), tmp_path, 2)
+    data = tmp_path / "ganmex-2.data-00000-of-00001"
+    data.write_bytes(data.read_bytes()[:-100])
+    gan = make_gan(seed=9)
+    before = weights_of(gan)
+    with pytest.raises(CheckpointError, match=r"ganmex-2: "):
+        Checkpoints(tmp_path).restore(gan)
+    np.testing.assert_array_equal(weights_of(gan), before)
+
+
+def test_checkpoints_of_other_networks_are_refused(make_gan, tmp_path):
+    checkpoint(make_gan(), tmp_path, 2)
+    with pytest.raises(CheckpointError, match="same options"):
+        Checkpoints(tmp_path).restore(make_gan(filters=5))
+    with pytest.raises(CheckpointError, match="same options"):
+        Checkpoints(tmp_path).restore(make_gan(blocks=2))
+    gan = make_gan()
+    gan.compile("sgd", "sgd")
+    with pytest.raises(CheckpointError, match="generator_optimizer"):
+        Checkpoints(tmp_path).restore(gan)
+
+
+def test_forgetting_to_restore_is_warned_of(make_gan, tmp_path):
+    checkpoint(make_gan(), tmp_path, 3)
+    with pytest.warns(UserWarning, match=r"step 3.*restore\(gan\)"):
+        checkpoint(make_gan(), tmp_path, 1)
+
+
+def test_broken_weights_are_not_saved(make_gan, tmp_path):
+    gan = make_gan()
+    checkpoint(gan, tmp_path, 2)
+    gan.generator.weights[0].assign(gan.generator.weights[0] * np.nan)
+    with pytest.raises(TrainingDivergedError, match="Expected finite weights"):
+        checkpoint(gan, tmp_path, 3)
+    assert files(tmp_path) == ["ganmex-2.index"]
+
+
+def test_a_directory_that_cannot_be_written(make_gan, tmp_path):
+    (tmp_path / "file").write_text("here")
+    with pytest.raises(CheckpointError, match="directory="):
+        checkpoint(make_gan(), tmp_path / "file", 1)
+
+
+@pytest.mark.parametrize("options", [{"every": 0}, {"every": 1.5}, {"keep": 0}])
+def test_options_that_cannot_be(tmp_path, options):
+    with pytest.raises(OptionError, match=next(iter(options))):
+        Checkpoints(tmp_path, **options)
+
+
+def test_checkpoint_holds_every_variable_that_training_reads(make_gan, tmp_path):
+    gan = make_gan()
+    checkpoint(gan, tmp_path, 1)
+    stored = [name for name, _ in tf.train.list_variables(str(tmp_path)) if name.endswith("VARIABLE_VALUE")]
+    owners = [gan.generator, gan.discriminator, gan.generator_optimizer, gan.discriminator_optimizer]
+    # And the step, and TensorFlow's own counter.
+    assert len(stored) == sum(len(owner.variables) for owner in owners) + 2

@@ -1,0 +1,200 @@
+"""From a traced function to a :class:`FrozenGraph`: its variables become constants, and its weights are lifted out."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework import graph_pb2
+from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+from tensorflow.python.grappler import tf_optimizer
+
+from tf_ganmex.classifier.graph import FrozenGraph, Weight, class_count, node_name, prune, remove
+from tf_ganmex.errors import ModelError
+
+_CONDITIONALS = {"If", "StatelessIf", "Switch", "Merge", "Case", "StatelessCase"}
+
+
+def freeze(concrete: Any, image: tf.Tensor, output: tf.Tensor) -> tuple[FrozenGraph, tuple[tf.Tensor, ...]]:
+    """Freezes a concrete function and lifts its floating weights back out.
+
+    Args:
+        concrete: a ConcreteFunction with one image input.
+        image: its image placeholder.
+        output: the output tensor of its graph that holds the classes.
+
+    Returns:
+        The graph, and the values of its weights in the order of ``FrozenGraph.weights``.
+
+    Raises:
+        ModelError: if the graph has no class axis, or reads something beside the image and its weights.
+    """
+    classes = class_count(output)
+    names = _weight_names(concrete)
+    with quiet_tensorflow():
+        frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+        definition = frozen.graph.as_graph_def()
+    output_name = _name_when_frozen(concrete, frozen, output)
+    _clean(definition)
+    prune(definition, output_name)
+    weights = _lift_weights(definition, names)
+    definition = _fold_conditionals(definition, image.op.name, output_name)
+    inputs, dtype = _take_out_input(definition, image)
+    remove(definition, weights)
+    _check_complete(definition)
+    unique = dict(zip(weights, _unique(names[node] for node in weights), strict=True))
+    graph = FrozenGraph(
+        graph_def=definition,
+        inputs=inputs,
+        output=output_name,
+        weights=tuple(
+            Weight(node, unique[node], tf.TensorSpec(value.shape, value.dtype)) for node, value in weights.items()
+        ),
+        shape=tuple(image.shape[1:]),
+        dtype=dtype,
+        batch=image.shape[0],
+        classes=classes,
+    )
+    return graph, tuple(tf.constant(value) for value in weights.values())
+
+
+def _weight_names(concrete: Any) -> dict[str, str]:
+    """The name of each variable, by the name of the placeholder that captures it."""
+    by_handle = {id(variable.handle): variable.name.removesuffix(":0") for variable in concrete.variables}
+    return {inner.op.name: by_handle[id(outer)] for outer, inner in concrete.graph.captures if id(outer) in by_handle}
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    """Names with ``_1``, ``_2``, ... after a layer met before: a nested Keras model may name its layers anew."""
+    unique: dict[str, None] = {}
+    for name in names:
+        layer, slash, variable = name.rpartition("/")
+        numbered = (f"{layer}_{number}/{variable}" if slash else f"{name}_{number}" for number in itertools.count(1))
+        unique[next(candidate for candidate in itertools.chain([name], numbered) if candidate not in unique)] = None
+    return list(unique)
+
+
+def _name_when_frozen(concrete: Any, frozen: Any, output: tf.Tensor) -> str:
+    """The name of ``output`` after freezing, which keeps the order of the flat outputs."""
+    flat = [tensor.name for tensor in concrete.outputs]
+    if output.name in flat and len(flat) == len(frozen.outputs):
+        return frozen.outputs[flat.index(output.name)].name
+    return output.name
+
+
+def _clean(definition: graph_pb2.GraphDef) -> None:
+    for node in itertools.chain(definition.node, *(function.node_def for function in definition.library.function)):
+        # silu and others wrap themselves in a custom gradient that does not exist in another process.
+        node.attr.pop("_gradient_op_type", None)
+    for node in definition.node:
+        data = [reference for reference in node.input if not reference.startswith("^")]
+        del node.input[:]
+        node.input.extend(data)
+        if node.op == "PlaceholderWithDefault":  # a training switch of TF1: its default is inference
+            kind = node.attr["dtype"].type
+            node.op = "Identity"
+            node.ClearField("attr")
+            node.attr["T"].type = kind
+
+
+def _lift_weights(definition: graph_pb2.GraphDef, names: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Turns the constants that were floating variables into placeholders and returns their values."""
+    weights = {}
+    for node in definition.node:
+        if node.op == "Const" and node.name in names and tf.as_dtype(node.attr["dtype"].type).is_floating:
+            weights[node.name] = tf.make_ndarray(node.attr["value"].tensor)
+            kind = node.attr["dtype"].type
+            node.op = "Placeholder"
+            node.ClearField("attr")
+            node.attr["dtype"].type = kind
+            node.attr["shape"].shape.CopyFrom(tf.TensorShape(weights[node.name].shape).as_proto())
+    return weights
+
+
+def _fold_conditionals(definition: graph_pb2.GraphDef, image: str, output: str) -> graph_pb2.GraphDef:
+    """Lets Grappler take the branch of a conditional whose predicate is a constant."""
+    if not any(node.op in _CONDITIONALS for node in definition.node):
+        return definition
+    meta = meta_graph_pb2.MetaGraphDef(graph_def=definition)
+    meta.collection_def["train_op"].node_list.value.append(output)
+    config = config_pb2.ConfigProto()
+    rewrite = config.graph_options.rewrite_options
+    rewrite.optimizers.extend(["function", "constfold", "function", "constfold", "pruning"])
+    rewrite.min_graph_nodes = -1
+    folded = tf_optimizer.OptimizeGraph(config, meta)
+    names = {node.name for node in folded.node}
+    return folded if {image, node_name(output)} <= names else definition
+
+
+def _take_out_input(definition: graph_pb2.GraphDef, image: tf.Tensor) -> tuple[tuple[str, ...], tf.DType]:
+    """Removes the image placeholder; returns the names of the tensors to feed, and their type.
+
+    An integer input has no gradient, so it is fed behind the casts that read it.
+    """
+    name = image.op.name
+    if image.dtype.is_floating:
+        remove(definition, {name})
+        return (f"{name}:0",), image.dtype
+    _bypass_identities(definition, name)
+    readers = [node for node in definition.node if name in map(node_name, node.input)]
+    casts = [node for node in readers if node.op == "Cast"]
+    kinds = {node.attr["DstT"].type for node in casts}
+    others = [node for node in readers if node.op not in {"Cast", "Shape"}]
+    if len(kinds) != 1 or others or not tf.as_dtype(min(kinds)).is_floating:
+        raise ModelError(
+            "Expected a model that casts its integer input to one floating type before anything else. "
+            f"Received: input dtype={image.dtype.name}, read by {sorted({node.op for node in readers})}. "
+            "Export a signature that takes floating images."
+        )
+    for node in readers:
+        if node.op == "Shape":  # the shape is the same behind the cast
+            node.input[0] = casts[0].name
+            node.attr["T"].type = min(kinds)
+    fed = tuple(f"{node.name}:0" for node in casts)
+    remove(definition, {name, *map(node_name, fed)})
+    return fed, tf.as_dtype(min(kinds))
+
+
+def _bypass_identities(definition: graph_pb2.GraphDef, name: str) -> None:
+    """Makes the nodes that read the node ``name`` through identities read it directly."""
+    aliases = {name}
+    while (
+        found := {
+            node.name for node in definition.node if node.op == "Identity" and node_name(node.input[0]) in aliases
+        }
+        - aliases
+    ):
+        aliases |= found
+    remove(definition, aliases - {name})
+    for node in definition.node:
+        for index, reference in enumerate(node.input):
+            if node_name(reference) in aliases:
+                node.input[index] = name
+
+
+def _check_complete(definition: graph_pb2.GraphDef) -> None:
+    """ModelError if nodes are left whose values nobody will feed: a lookup table, a switch without a default."""
+    unfed = [node.name for node in definition.node if node.op in {"Placeholder", "VarHandleOp", "HashTableV2"}]
+    if unfed:
+        raise ModelError(
+            f"Expected a model of the image and its weights alone. Received: a graph that also reads {unfed}. Export a "
+            "signature without lookup tables and training switches."
+        )
+
+
+@contextmanager
+def quiet_tensorflow() -> Iterator[None]:
+    """Holds back TensorFlow's warnings about collections that cannot be serialized while a graph is frozen."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

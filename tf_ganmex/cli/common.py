@@ -1,0 +1,102 @@
+"""What several commands share: options, and a quiet first import of TensorFlow."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tf_ganmex.errors import OptionError
+
+if TYPE_CHECKING:
+    from tf_ganmex.classifier import Classifier
+    from tf_ganmex.datasets import Dataset
+
+
+@contextmanager
+def quiet_import() -> Iterator[None]:
+    """Keeps what TensorFlow's C++ libraries log while they load off the terminal."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow and Keras, saying so: it takes some seconds."""
+    say("loading TensorFlow")
+    with quiet_import():
+        import tensorflow as tf
+
+        import tf_ganmex._backend  # noqa: F401
+
+        tf.config.list_logical_devices()  # looks for graphics cards, and logs that there are none
+
+
+def say(message: str) -> None:
+    """One line of progress, on standard error."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def positive(text: str) -> int:
+    """An argument type: an integer of at least one."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected an integer of at least 1, not {text}")
+    return value
+
+
+def add_dataset_options(parser: argparse.ArgumentParser) -> None:
+    """``--data-dir`` and ``--image-size``."""
+    parser.add_argument("--data-dir", type=Path, help="where prepared data lies (TensorFlow Datasets, or NAME.npz)")
+    parser.add_argument(
+        "--image-size", type=positive, nargs="+", metavar="PIXELS", help="height and width to bring images to"
+    )
+
+
+def add_classifier_options(parser: argparse.ArgumentParser) -> None:
+    """How to read the model."""
+    parser.add_argument("--value-range", type=float, nargs=2, default=(0.0, 1.0), metavar=("LOW", "HIGH"),
+                        help="of the images the model was trained on (default: 0 1)")  # fmt: skip
+    parser.add_argument("--output", default="auto", choices=["auto", "logits", "probabilities", "multilabel"],
+                        help="what the model returns (default: find out)")  # fmt: skip
+    parser.add_argument("--signature", help="of a SavedModel: NAME or NAME:OUTPUT")
+    parser.add_argument("--trusted", action="store_true", help="read a model file that runs code when it is loaded")
+
+
+def read_dataset(options: argparse.Namespace, name: str) -> Dataset:
+    """The dataset called ``name``, by the options of the command."""
+    from tf_ganmex.datasets import load_dataset
+
+    size = options.image_size
+    if size is not None and len(size) > 2:
+        raise OptionError(f"Expected one or two numbers for --image-size. Received: {size}.")
+    return load_dataset(name, data_dir=options.data_dir, image_size=tuple(size * 2)[:2] if size else None)
+
+
+def read_classifier(options: argparse.Namespace, class_names: list[str] | None = None) -> Classifier:
+    """The classifier ``options.model``; class names are used where their number fits."""
+    from tf_ganmex.classifier import load_classifier
+
+    def load(names: list[str] | None) -> Classifier:
+        return load_classifier(
+            options.model,
+            output=options.output,
+            value_range=tuple(options.value_range),
+            class_names=names,
+            signature=options.signature,
+            trusted=options.trusted,
+        )
+
+    clf = load(None)
+    return load(class_names) if class_names and len(class_names) == clf.num_classes else clf

@@ -1,0 +1,281 @@
+"""GANMEX: a StarGAN whose class discriminator is the classifier to be explained (Eq. 9)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tf_ganmex._backend import keras
+from tf_ganmex.errors import OptionError
+from tf_ganmex.gan.callbacks import notify_interrupted, with_divergence_check
+from tf_ganmex.gan.checks import (
+    check_batch_size,
+    check_classifier,
+    check_epoch_length,
+    check_images,
+    check_labels,
+    check_targets,
+)
+from tf_ganmex.gan.classifiers import FrozenClassifier, check_trainable
+from tf_ganmex.gan.data import step_keyed_dataset
+from tf_ganmex.gan.options import (
+    PUBLISHED_CLASSIFICATION_WEIGHT,
+    PUBLISHED_GRADIENT_PENALTY_WEIGHT,
+    PUBLISHED_RECONSTRUCTION_WEIGHT,
+    PUBLISHED_SIMILARITY_WEIGHT,
+    GANMEXOptions,
+)
+from tf_ganmex.gan.steps import Eq9Trainer
+
+# Adam of our MNIST trials; the published apple2orange run has 2e-5 for G, 1e-4 for D and betas (0.9, 0.999).
+LEARNING_RATE = 2e-4
+BETAS = (0.5, 0.999)
+_COMPILE_OPTIONS = {"run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss"}
+
+
+class GANMEX(Eq9Trainer):
+    """A generator of class-targeted baselines: the closest realistic image that the classifier calls `target`.
+
+    Args:
+        clf: the frozen classifier, from `load_classifier`; height and width divisible by 4.
+        classification_weight: λ_cls, of the cross-entropy between target and classifier.
+        similarity_weight: λ_sim, of the mean |x − G(x, target)| on images in [-1, 1].
+        reconstruction_weight: λ_rec, of the mean |x − G(G(x, target), origin)|; 0 leaves out a generator pass.
+        gradient_penalty_weight: of the discriminator's two-sided gradient penalty.
+        adversarial: "wasserstein" (published code) or "minimax" (Eq. 3).
+        filters: channels of the generator's first convolution (64 as published).
+        blocks: residual blocks (6 as published).
+        discriminator_filters: channels of the discriminator's first convolution; by default `filters`.
+        dtype: "float32" or "mixed_bfloat16", for the two networks; the classifier stays float32.
+        seed: key of initial weights, targets and interpolations: same seed, same weights.
+        name: name of the Keras model.
+
+    Raises:
+        ModelError: if `clf` is no classifier of this package.
+        OptionError: for an option with a value that it cannot take.
+        ImageError: if the images' height or width is not divisible by 4.
+
+    Reference:
+        Shih et al., GANMEX, ICML 2021, Eq. 9. The default weights are those of the published MNIST run.
+    """
+
+    notes: dict[str, Any]
+
+    def __init__(
+        self,
+        clf: FrozenClassifier,
+        *,
+        classification_weight: float = PUBLISHED_CLASSIFICATION_WEIGHT,
+        similarity_weight: float = PUBLISHED_SIMILARITY_WEIGHT,
+        reconstruction_weight: float = PUBLISHED_RECONSTRUCTION_WEIGHT,
+        gradient_penalty_weight: float = PUBLISHED_GRADIENT_PENALTY_WEIGHT,
+        adversarial: str = "wasserstein",
+        filters: int = 64,
+        blocks: int = 6,
+        discriminator_filters: int | None = None,
+        dtype: str = "float32",
+        seed: int = 0,
+        name: str = "ganmex",
+    ) -> None:
+        check_classifier(clf)
+        options = GANMEXOptions(
+            classification_weight=classification_weight,
+            similarity_weight=similarity_weight,
+            reconstruction_weight=reconstruction_weight,
+            gradient_penalty_weight=gradient_penalty_weight,
+            adversarial=adversarial,
+            filters=filters,
+            blocks=blocks,
+            discriminator_filters=filters if discriminator_filters is None else discriminator_filters,
+            dtype=dtype,
+            seed=seed,
+        )
+        super().__init__(clf, options, name=name)
+        object.__setattr__(self, "notes", {})
+        object.__setattr__(self, "_graph", None)
+
+    def compile(
+        self,
+        generator_optimizer: keras.optimizers.Optimizer | str | None = None,
+        discriminator_optimizer: keras.optimizers.Optimizer | str | None = None,
+        **options: Any,
+    ) -> None:
+        """Set the optimizers; `fit` does so with the defaults where this was not called.
+
+        Args:
+            generator_optimizer: by default Adam with learning rate 2e-4 and betas (0.5, 0.999).
+            discriminator_optimizer: the same by default; not the same object.
+            **options: `run_eagerly`, `steps_per_execution` and `jit_compile` of `keras.Model.compile`.
+
+        Raises:
+            OptionError: if both optimizers are one object, or losses or metrics are given.
+        """
+        if isinstance(generator_optimizer, keras.Optimizer) and generator_optimizer is discriminator_optimizer:
+            raise OptionError(
+                "Expected two optimizers, for each keeps the moments of its own network. "
+                f"Received: generator_optimizer={generator_optimizer!r} twice. Make a second one."
+            )
+        unknown = set(options) - _COMPILE_OPTIONS
+        if unknown:
+            raise OptionError(
+                f"Expected the losses of Eq. 9 to be left as they are. Received: {', '.join(sorted(unknown))}. "
+                "Change their weights in GANMEX(...) instead."
+            )
+        # XLA did not help this training step, and takes long to compile it.
+        options.setdefault("jit_compile", False)
+        super().compile(optimizer=_optimizer(generator_optimizer), loss=None, **options)
+        self.discriminator_optimizer = _optimizer(discriminator_optimizer)
+        # Now, not at the first step: a restored run needs the moments' variables to exist.
+        self.optimizer.build(self.generator.trainable_variables)
+        self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+
+    @property
+    def generator_optimizer(self) -> keras.optimizers.Optimizer:
+        """The generator's optimizer, which is also the model's `optimizer` for Keras's callbacks."""
+        return self.optimizer
+
+    def fit(self, x: Any = None, y: Any = None, *, callbacks: Any = None, **options: Any) -> keras.callbacks.History:
+        """Train both networks: one step of each a batch. Like `keras.Model.fit`.
+
+        Args:
+            x: `gan.dataset(...)`, or another dataset of (images in the value range, integer labels), or images.
+            y: labels, when x is an array of images.
+            callbacks: Keras callbacks.
+            **options: of `keras.Model.fit`; `steps_per_epoch` is needed with `gan.dataset`, which never ends.
+
+        Returns:
+            Keras's History: per epoch the mean of each loss term (unweighted), of `target_share`, the share of
+            generated images that the classifier calls their target, and of `distance`, the L2 distance between
+            image and generated image in the classifier's value range.
+
+        Raises:
+            TrainingDivergedError: as soon as a loss is not finite.
+            ModelError: if this GANMEX was loaded without its classifier.
+            OptionError: if `steps_per_epoch` is missing for a dataset without end.
+        """
+        check_trainable(self.classifier)
+        if isinstance(x, tf.data.Dataset):
+            check_epoch_length(x, options.get("steps_per_epoch"))
+            # Keras would warn that it does not shuffle a dataset.
+            options.setdefault("shuffle", False)
+        if not self.compiled:
+            self.compile()
+        callbacks = with_divergence_check(callbacks, self)
+        try:
+            return super().fit(x, y, callbacks=callbacks, **options)
+        except KeyboardInterrupt:
+            # Keras calls no callback then, and hours of training would be lost.
+            notify_interrupted(callbacks)
+            raise
+
+    def dataset(
+        self, x_train: np.ndarray, y_train: np.ndarray, *, batch_size: int = 32, seed: int = 0
+    ) -> tf.data.Dataset:
+        """Make the endless training dataset whose batches depend on `seed` and the training step alone.
+
+        Args:
+            x_train: images (n, h, w, c) in the classifier's value range.
+            y_train: integer labels (n,).
+            batch_size: images per step.
+            seed: key of the shuffle, a new one each epoch of the data.
+
+        Returns:
+            A `tf.data.Dataset` of (images, labels), starting at `gan.step` whenever an iterator is made from it.
+
+        Raises:
+            ImageError: for images of another shape or value range than the classifier's.
+            LabelError: for labels that are not integers of the classifier's classes.
+            OptionError: for a batch size below 1, or a negative seed.
+        """
+        clf = self.classifier
+        check_batch_size(batch_size)
+        images = check_images(x_train, clf.input_shape, clf.value_range)
+        labels = check_labels(y_train, len(images), clf.num_classes)
+        return step_keyed_dataset(
+            images, labels, batch_size=int(batch_size), seed=seed, current_step=lambda: int(self.step)
+        )
+
+    def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        """Generate from (images in the value range, integer targets (n,)); differentiable, unlike `generate`."""
+        x, target = inputs
+        image = self.translate(self.to_tanh_range(tf.cast(x, tf.float32)), tf.cast(target, tf.int32))
+        return self.to_value_range(image)
+
+    def generate(self, x: Any, target: Any, *, batch_size: int = 256) -> np.ndarray:
+        """Generate the baseline of each image: a realistic image near it that the classifier calls `target`.
+
+        Args:
+            x: images (n, h, w, c) in the classifier's value range.
+            target: one class, or one for each image (n,).
+            batch_size: images per pass; it does not change the result.
+
+        Returns:
+            Images (n, h, w, c), float32, within the value range.
+
+        Raises:
+            ImageError: for images of another shape or value range than the classifier's.
+            LabelError: for targets that are no classes, or not one per image.
+            OptionError: for a batch size below 1.
+        """
+        clf = self.classifier
+        check_batch_size(batch_size)
+        x = check_images(x, clf.input_shape, clf.value_range, empty=True)
+        target = check_targets(target, len(x), clf.num_classes)
+        graph = self._generate_graph()
+        chunks = [slice(start, start + batch_size) for start in range(0, len(x), batch_size)]
+        images = [graph(tf.constant(x[chunk]), tf.constant(target[chunk])).numpy() for chunk in chunks]
+        return np.concatenate(images) if images else np.zeros_like(x)
+
+    def _generate_graph(self) -> Any:
+        if self._graph is None:
+            low, high = self.classifier.value_range
+            # One trace for every batch size.
+            signature = [tf.TensorSpec((None, *self.classifier.input_shape)), tf.TensorSpec((None,), tf.int32)]
+            graph = tf.function(
+                lambda x, target: tf.clip_by_value(self.call((x, target)), low, high), input_signature=signature
+            )
+            object.__setattr__(self, "_graph", graph)
+        return self._graph
+
+    def save(
+        self,
+        path: str | Path,
+        overwrite: bool = True,
+        *,
+        weights_dtype: str = "float32",
+        discriminator: bool = True,
+        notes: dict[str, Any] | None = None,
+    ) -> None:
+        """Write networks and options to a directory that `load_ganmex` reads; optimizer state is not written.
+
+        Args:
+            path: the directory, made where it does not exist.
+            overwrite: whether a GANMEX that is already there is replaced.
+            weights_dtype: "float32", or "float16" for files of half the size.
+            discriminator: whether the discriminator is written too; without it, later training starts a new one.
+            notes: anything that JSON can hold, found again as `gan.notes`; None keeps the present ones.
+
+        Raises:
+            CheckpointError: if the directory cannot be written, or is not to be overwritten.
+            OptionError: for another `weights_dtype`, or notes that JSON cannot hold.
+        """
+        # Late: it builds GANMEX objects and so imports this module.
+        from tf_ganmex.gan.persistence import save_ganmex
+
+        save_ganmex(
+            self,
+            path,
+            overwrite=overwrite,
+            weights_dtype=weights_dtype,
+            discriminator=discriminator,
+            notes=notes,
+        )
+
+
+def _optimizer(given: keras.optimizers.Optimizer | str | None) -> keras.optimizers.Optimizer:
+    if given is None:
+        return keras.optimizers.Adam(LEARNING_RATE, beta_1=BETAS[0], beta_2=BETAS[1])
+    return keras.optimizers.get(given)
