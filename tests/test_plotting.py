@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import matplotlib
@@ -243,8 +244,9 @@ def test_the_users_style_does_not_reach_the_figure():
         return pixels(plotting.plot_explanation(*images(2), images(1)[0], origin=0, target=1))
 
     plain = draw()
-    dark = {"figure.facecolor": "black", "text.color": "white", "figure.constrained_layout.use": True}
-    with matplotlib.rc_context(dark):
+    dark = {"figure.facecolor": "black", "text.color": "white", "figure.autolayout": True}
+    with matplotlib.rc_context(dark), warnings.catch_warnings():
+        warnings.simplefilter("error")  # tight layout warns of axes that it cannot move
         np.testing.assert_array_equal(draw(), plain)
 
 
@@ -320,6 +322,7 @@ X = images(2)
         (ImageError, lambda: plotting.attribution_image(np.zeros((2, 4, 4, 1)))),
         (ImageError, lambda: plotting.image_rgb(np.zeros((0, 4, 3)))),
         (ImageError, lambda: plotting.image_rgb("cat.png")),
+        (ImageError, lambda: plotting.plot_explanation(X[:0], None, X[:0], origin=0, target=1)),
         (ImageError, lambda: plotting.plot_explanation(X, X, X[0], origin=0, target=1)),
         (ImageError, lambda: plotting.plot_explanation(X, X[:, :4], X, origin=0, target=1)),
         (ImageError, lambda: plotting.plot_explanation(X, X, images(2, 4), origin=0, target=1)),

@@ -176,6 +176,8 @@ def plot_targets(
     Reference:
         GANMEX paper, figures 8 and 9.
     """
+    if len(targets) == 0:
+        raise OptionError("Expected at least one target class. Received: targets=[]. Pass the classes to compare with.")
     images = _batch("x", x)
     origins = _labels("origin", origin, len(images))
     named = attributions if isinstance(attributions, Mapping) else {"attribution": attributions}
@@ -218,7 +220,7 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], *, dpi: float = 15
             f"Expected a file name that ends in one of .{', .'.join(sorted(formats))}. Received: path={str(path)!r}."
         )
     with replaced(path) as unfinished:
-        figure.savefig(unfinished, format=extension, dpi=dpi)
+        figure.savefig(unfinished, dpi=dpi)
     return path
 
 
@@ -226,8 +228,8 @@ def _batch(name: str, value: Any, *, like: np.ndarray | None = None, repeat: boo
     """Return an (n, h, w, c) array, as many and as large as `like`; `repeat` allows one for all."""
     array = np.asarray(value)
     array = array[np.newaxis] if array.ndim == 3 else array
-    if array.ndim != 4:
-        raise ImageError(f"Expected {name} as (n, h, w, c) or (h, w, c). Received: shape={array.shape}.")
+    if array.ndim != 4 or array.size == 0:
+        raise ImageError(f"Expected {name} as (n, h, w, c) or (h, w, c), n > 0. Received: shape={array.shape}.")
     if like is not None and repeat and len(array) == 1:
         array = np.repeat(array, len(like), axis=0)
     if like is not None and array.shape[:3] != like.shape[:3]:

@@ -163,8 +163,10 @@ def save_classifier(model: keras.Model, data: Dataset, path: Path, settings: dic
         "test_accuracy": round(float(accuracy), 4),
         "versions": {"tf_ganmex": __version__, "tensorflow": tf.__version__, "keras": keras.__version__},
     }
+    bare = type(model).from_config(model.get_config())  # of a compiled model Keras writes the optimizer too
+    bare.set_weights(model.get_weights())
     with replaced(path) as temporary:
-        model.save(temporary, include_optimizer=False)
+        bare.save(temporary)
     with replaced(path.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(facts, indent=1) + "\n")
     return facts

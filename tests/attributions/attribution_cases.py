@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -32,8 +33,7 @@ def sharpened(model: keras.Model, factor: float = 4.0) -> keras.Model:
     return model
 
 
-def sequential(shape: tuple[int, int, int], *stack: keras.layers.Layer, seed: int = 3) -> keras.Model:
-    keras.utils.set_random_seed(seed)
+def sequential(shape: tuple[int, int, int], *stack: keras.layers.Layer) -> keras.Model:
     return keras.Sequential([keras.Input(shape), *stack])
 
 
@@ -115,6 +115,27 @@ def _float64() -> gx.Classifier:
     return clf
 
 
+class _ThreeImages(tf.Module):
+    """A network that takes exactly three images."""
+
+    def __init__(self):
+        self.network = sequential(
+            (5, 5, 1), layers.Conv2D(4, 2, activation="relu"), layers.Flatten(), layers.Dense(3, activation="softmax")
+        )
+
+    @tf.function(input_signature=[tf.TensorSpec((3, 5, 5, 1), tf.float32)])
+    def serve(self, image):
+        return {"scores": self.network(image)}
+
+
+def _fixed_batch() -> gx.Classifier:
+    with tempfile.TemporaryDirectory() as folder:
+        module = _ThreeImages()
+        sharpened(module.network)
+        tf.saved_model.save(module, folder, signatures=module.serve)
+        return gx.load_classifier(folder)
+
+
 def _eager() -> gx.Classifier:
     weights = tf.constant(np.random.default_rng(7).normal(size=(25, 3)), tf.float32)
 
@@ -133,6 +154,7 @@ BUILDERS: dict[str, tuple[Callable[[], gx.Classifier], str]] = {
     "multilabel": (_multilabel, "probability"),
     "probabilities": (_probabilities, "probability"),
     "float64": (_float64, "logit"),
+    "fixed batch": (_fixed_batch, "probability"),
     "eager": (_eager, "probability"),
 }
 
@@ -157,6 +179,7 @@ class Case:
 @cache
 def case(name: str) -> Case:
     build, score = BUILDERS[name]
+    keras.utils.set_random_seed(3)
     clf = build()
     rng = np.random.default_rng(len(name))
     low, high = clf.value_range

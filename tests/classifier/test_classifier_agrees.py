@@ -116,10 +116,9 @@ def test_float64(images, make_random, value_and_gradient):
     assert_same(actual, expected, 1e-13)
 
 
-@pytest.mark.parametrize("size", [32, 96])
-def test_mobilenet(size, value_and_gradient):
+def test_mobilenet(value_and_gradient):
     keras.utils.set_random_seed(0)
-    shape = (size, size, 3)
+    shape = (32, 32, 3)
     model = keras.applications.MobileNet(shape, weights=None, alpha=0.25, classes=7, classifier_activation=None)
     clf = gx.load_classifier(model)
     x = np.random.default_rng(0).random((2, *shape), np.float32)
@@ -155,7 +154,7 @@ def test_the_gradient_reaches_the_image_inside_another_function(softmax_model, i
     x = tf.constant(images)
     with tf.GradientTape() as tape:
         tape.watch(x)
-        before_softmax = keras.Model(softmax_model.inputs, softmax_model.layers[-1].input)
+        before_softmax = keras.Model(softmax_model.inputs[0], softmax_model.layers[-1].input)
         dense = softmax_model.layers[-1]
         logits = before_softmax(tf.sin(x)) @ dense.kernel.value + dense.bias.value
         loss = tf.reduce_sum(logits**2)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 
-def save_image(path: Path, value: int, *, size=(6, 6), mode="RGB") -> Path:
+def _save_image(path: Path, value: int, *, size=(6, 6), mode="RGB") -> Path:
     """A plain image whose every channel is ``value``; size is (height, width)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     shape = size if mode == "L" else (*size, 3)
@@ -18,12 +18,18 @@ def save_image(path: Path, value: int, *, size=(6, 6), mode="RGB") -> Path:
 
 
 @pytest.fixture
+def save_image():
+    """Writes one plain image: ``save_image(path, value, size=(height, width))``."""
+    return _save_image
+
+
+@pytest.fixture
 def make_folder(tmp_path):
     """Writes PNGs to ``tmp_path/name`` and returns that folder: ``{"a/1.png": 10}`` is a grey value per path."""
 
     def make(values: dict[str, int], name: str = "data", **options) -> Path:
         for path, value in values.items():
-            save_image(tmp_path / name / path, value, **options)
+            _save_image(tmp_path / name / path, value, **options)
         return tmp_path / name
 
     return make

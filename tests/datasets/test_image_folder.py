@@ -6,7 +6,6 @@ import os
 
 import numpy as np
 import pytest
-from conftest import save_image
 
 from tf_ganmex.datasets import load_dataset
 from tf_ganmex.errors import DatasetError
@@ -42,7 +41,7 @@ def test_names_of_split_folders(split_folder, renamed, as_called):
     np.testing.assert_array_equal(data.x_train, expected.x_train)
 
 
-def test_val_is_left_out_beside_test(split_folder):
+def test_val_is_left_out_beside_test(split_folder, save_image):
     for name in ("2", "10"):
         save_image(split_folder / "val" / name / "a.png", 222)
     data = load_dataset(split_folder)
@@ -108,7 +107,7 @@ def test_suffixes_in_capitals_and_grey_folders(make_folder):
     assert load_dataset(make_folder({}), grayscale=False).image_shape == (6, 6, 3)
 
 
-def test_unequal_sizes_need_image_size(split_folder):
+def test_unequal_sizes_need_image_size(split_folder, save_image):
     save_image(split_folder / "test" / "2" / "b.png", 5, size=(8, 9))
     with pytest.raises(DatasetError, match=r"test/2/b\.png.*8x9.*image_size"):
         load_dataset(split_folder)

@@ -15,6 +15,8 @@ from tf_ganmex.gan.callbacks import image_grid
 @pytest.fixture
 def train(images, labels):
     def run(gan, steps=2, **options):
+        # Tracing a graph would take most of the time of these tests.
+        gan.compile(run_eagerly=True)
         return gan.fit(gan.dataset(images, labels, batch_size=8), steps_per_epoch=steps, verbose=0, **options)
 
     return run

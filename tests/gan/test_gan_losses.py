@@ -41,7 +41,7 @@ def test_minimax_generator_loss_is_the_saturating_form():
 
 
 def test_unknown_adversarial_loss():
-    with pytest.raises(OptionError, match="'wasserstein', 'minimax'.*adversarial='hinge'"):
+    with pytest.raises(OptionError, match=r"'wasserstein', 'minimax'.*adversarial='hinge'"):
         losses.adversarial_loss("hinge")
 
 

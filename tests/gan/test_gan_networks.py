@@ -157,5 +157,5 @@ def test_sides_not_divisible_by_four_are_refused(shape):
 
 @pytest.mark.parametrize("sizes", [{"filters": 0}, {"blocks": -1}])
 def test_sizes_out_of_range_are_refused(sizes):
-    with pytest.raises(OptionError, match="filters=.*blocks="):
+    with pytest.raises(OptionError, match=r"filters=.*blocks="):
         build_generator((8, 8, 1), 3, **sizes)

@@ -56,6 +56,7 @@ def test_without_the_classifier_it_generates_and_does_not_train(gan, saved, imag
 
 def test_training_goes_on_after_loading(saved, clf, images, labels):
     again = load_ganmex(saved, classifier=clf)
+    again.compile(run_eagerly=True)
     again.fit(again.dataset(images, labels, batch_size=4), steps_per_epoch=2, verbose=0)
     assert int(again.step) == 4
 
@@ -78,7 +79,8 @@ def test_float16_weights_are_smaller_and_near(gan, saved, images, tmp_path):
     gan.save(tmp_path / "half", weights_dtype="float16")
     size, half = ((path / "generator.npz").stat().st_size for path in (saved, tmp_path / "half"))
     assert half < 0.7 * size
-    np.testing.assert_allclose(load_ganmex(tmp_path / "half").generate(images, 1), gan.generate(images, 1), atol=5e-3)
+    error = load_ganmex(tmp_path / "half").generate(images, 1) - gan.generate(images, 1)
+    assert 0 < np.abs(error).mean() < 2e-3
 
 
 def test_without_discriminator(gan, saved, clf, images):

@@ -71,7 +71,7 @@ def deeplift(
 
 
 def explain_with_rules(problem: Problem, baseline: Baseline, rules: str, batch_size: int | None) -> np.ndarray:
-    """Maps (n, h, w, c) by one of the sets of rules; ``"shap"`` is the complete set with SHAP's softmax."""
+    """Maps (n, h, w, c) by one of the sets of rules; ``"shap"`` is the complete set, at the end SHAP's softmax."""
     clf, score = problem.clf, problem.score
     chosen = rules_of_nodes(clf.graph, rules)
     kernel = clf.kernel(("deeplift", rules, score), lambda: _contributions(clf, rules, chosen, score))
@@ -138,8 +138,6 @@ def in_order(definition: graph_pb2.GraphDef) -> list[node_def_pb2.NodeDef]:
 def _rule(node: node_def_pb2.NodeDef, varying: list[int], rules: str) -> Rule | None:
     if rules == "deepexplain":
         return deeplift_rules.DEEPEXPLAIN.get(node.op)
-    if rules == "shap" and node.op == "Softmax":
-        return deeplift_rules.softmax_of_shap
     if len(varying) > 1:
         return deeplift_rules.SEVERAL_INPUTS.get(node.op)
     if node.op == "RealDiv" and varying == [0]:

@@ -30,12 +30,13 @@ def kinked_near(dtype: tf.DType) -> float:
 
 def again(op: Any, inputs: list[tf.Tensor]) -> tf.Tensor:
     """The output of the same operation, with the same attributes, on other inputs."""
+    renamed = {"reduction_indices": "axis"}  # what tf.raw_ops calls some inputs
     arguments, rest = {}, list(inputs)
     for argument in op.op_def.input_arg:
         if argument.number_attr or argument.type_list_attr:
             arguments[argument.name], rest = rest, []
         else:
-            arguments[argument.name] = rest.pop(0)
+            arguments[renamed.get(argument.name, argument.name)] = rest.pop(0)
     derived = {name for a in op.op_def.input_arg for name in (a.type_attr, a.number_attr, a.type_list_attr)}
     attributes = {a.name: op.get_attr(a.name) for a in op.op_def.attr if a.name not in derived}
     decoded = {name: value.decode() if isinstance(value, bytes) else value for name, value in attributes.items()}
@@ -152,15 +153,11 @@ def softmax_multipliers(z: tf.Tensor, reference: tf.Tensor, grad: tf.Tensor) -> 
     return mean * (grad - common)
 
 
-def softmax_of_shap(op: Any, twin: Any, grad: tf.Tensor) -> list:
-    """Softmax, see :func:`softmax_multipliers_of_shap`."""
-    return [softmax_multipliers_of_shap(op.inputs[0], twin.inputs[0], grad)]
-
-
 def softmax_multipliers_of_shap(z: tf.Tensor, reference: tf.Tensor, grad: tf.Tensor) -> tf.Tensor:
     """The softmax as SHAP's DeepExplainer takes it: exponential, sum and quotient, each by its own rule.
 
-    The logits are centred on their maximum first; the multiplier of Δz is that of the centred difference, scaled.
+    The logits are centred on their maximum first; the multiplier of Δz is that of the centred difference, scaled, which
+    loses what the maximum's change does to logits that do not change (inside a network, ReLU makes many of them).
     """
     centred, centred_reference = (value - tf.reduce_max(value, -1, keepdims=True) for value in (z, reference))
     e, e_reference = tf.exp(centred), tf.exp(centred_reference)
@@ -187,7 +184,8 @@ def _logarithmic_means(z: tf.Tensor, reference: tf.Tensor) -> tf.Tensor:
     distance = log_p - log_reference
     near = tf.abs(distance) < 0.1
     series = tf.exp((log_p + log_reference) / 2) * (1 + distance**2 / 24 + distance**4 / 1920)
-    return tf.where(near, series, (tf.exp(log_p) - tf.exp(log_reference)) / tf.where(near, 1.0, distance))
+    apart = tf.where(near, tf.ones_like(distance), distance)
+    return tf.where(near, series, (tf.exp(log_p) - tf.exp(log_reference)) / apart)
 
 
 # --- which operation has which rule -----------------------------------------------------------------------------------

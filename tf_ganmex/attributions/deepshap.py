@@ -45,7 +45,7 @@ def deepshap(
     """DeepSHAP of the score delta (Lundberg & Lee 2017; Chen et al. 2019; GANMEX, section 2.1).
 
     The mean over the background of DeepLIFT's rescale contributions, with SHAP's rules for products, max pooling and
-    softmax. The background of an image is its baseline, or its baselines.
+    the final softmax. The background of an image is its baseline, or its baselines.
 
     Args:
         clf: the classifier; its graph must be known.

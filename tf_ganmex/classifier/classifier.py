@@ -263,5 +263,5 @@ class DeferredClassifier(Classifier):
 def check_score(score: str) -> str:
     """``score``, if it is a known one."""
     if score not in SCORES:
-        raise OptionError(f"Expected score to be one of {SCORES}. Received: score={score!r}.")
+        raise OptionError(f"Expected score to be one of {SCORES}. Received: score={score!r}. Choose one of them.")
     return score

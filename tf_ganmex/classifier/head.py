@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import tensorflow as tf
+from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from tf_ganmex.classifier.graph import FrozenGraph, node_name, tensor_name
 
@@ -67,26 +68,27 @@ class Activation:
 
 def final_activation(graph: FrozenGraph) -> Activation | None:
     """The softmax or sigmoid that ends the graph, if there is one."""
-    node = _last_node(graph)
-    if node is None or node.op not in _ACTIVATIONS:
+    node = _maker(graph, graph.output)
+    if not isinstance(node, NodeDef) or node.op not in _ACTIVATIONS:
         return None
     return Activation(node.op, tensor_name(node.input[0]), tf.as_dtype(node.attr["T"].type))
 
 
 def ends_linearly(graph: FrozenGraph) -> bool:
     """Whether the last thing that the graph does is to multiply by weights or to add a bias: it returns logits."""
-    node = _last_node(graph)
-    weights = {weight.node for weight in graph.weights}
-    return node is not None and (
-        node.op in _LINEAR or (node.op in {"Add", "AddV2"} and any(node_name(name) in weights for name in node.input))
-    )
+    node = _maker(graph, graph.output)
+    if not isinstance(node, NodeDef):
+        return False
+    if node.op in _LINEAR:
+        return True
+    makers = [_maker(graph, name) for name in node.input] if node.op in {"Add", "AddV2"} else []
+    return any(weight.node in makers for weight in graph.weights)
 
 
-def _last_node(graph: FrozenGraph) -> Any:
-    """The last node of the graph that does more than pass a tensor through."""
+def _maker(graph: FrozenGraph, reference: str) -> NodeDef | str:
+    """The node that makes a tensor, before those that pass it through; its name where the graph does not hold it."""
     nodes = {node.name: node for node in graph.graph_def.node}
-    reference = graph.output
     while (node := nodes.get(node_name(reference))) is not None and node.op in _PASS_THROUGH:
         position = int(tensor_name(reference).split(":")[1]) if node.op == "IdentityN" else 0
         reference = node.input[position]
-    return node
+    return node if node is not None else node_name(reference)

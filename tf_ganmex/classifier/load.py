@@ -22,7 +22,6 @@ _PROBES = 4
 _WIDE = (-30.0, 1000.0)  # contrasts of images far outside the value range
 _TOLERANCE = 1e-4
 _HALF_TOLERANCE = 1e-2  # of an activation computed in half precision
-_CANNOT_RUN = "Call the model on such images yourself to see why."
 
 
 def load_classifier(
@@ -107,12 +106,17 @@ def load_classifier(
 
 def _check_options(output: Any, value_range: Any, signature: Any, input_shape: Any) -> tuple[float, float]:
     if output not in OUTPUTS:
-        raise OptionError(f"Expected output to be one of {OUTPUTS}. Received: output={output!r}.")
+        raise OptionError(
+            f"Expected output to be one of {OUTPUTS}. Received: output={output!r}. Leave it out to find out."
+        )
     if signature is not None and not isinstance(signature, str):
-        raise OptionError(f"Expected signature='NAME' or 'NAME:OUTPUT'. Received: signature={signature!r}.")
+        raise OptionError(
+            f"Expected signature='NAME' or 'NAME:OUTPUT'. Received: signature={signature!r}. Pass a string."
+        )
     if input_shape is not None and not _is_shape(input_shape):
         raise OptionError(
-            f"Expected input_shape=(h, w, c), three sizes of an image. Received: input_shape={input_shape!r}."
+            f"Expected input_shape=(h, w, c), three sizes of an image. Received: input_shape={input_shape!r}. "
+            "Leave the batch out."
         )
     try:
         low, high = map(float, value_range)
@@ -120,7 +124,10 @@ def _check_options(output: Any, value_range: Any, signature: Any, input_shape: A
     except (TypeError, ValueError):
         valid = False
     if not valid:
-        raise OptionError(f"Expected value_range=(low, high) with low < high. Received: value_range={value_range!r}.")
+        raise OptionError(
+            f"Expected value_range=(low, high) with low < high. Received: value_range={value_range!r}. Say what "
+            "values the images had on which the model was trained."
+        )
     return low, high
 
 
@@ -205,12 +212,20 @@ def _find_head(
     if output == "logits":
         return engine, Head(_kind(output, engine.classes, None), "logits")
     kind = _kind(output, engine.classes, found)
+    x = _probe(engine, value_range)
+    outputs = _outputs(engine, x, weights)
+    if not np.isfinite(outputs).all():
+        raise ModelError(
+            f"Expected a model with finite outputs. Received: NaN or infinity for random images of shape {x.shape[1:]}. "
+            f"{_advice(engine)}"
+        )
     if isinstance(engine, FrozenGraph) and found is not None:
         cut, head = engine.with_output(found.before, engine.classes), Head(kind, "logits")
-        if _agree(engine, cut, head, found, weights, value_range):
+        if _agree(outputs, _outputs(cut, x, weights), head, found):
             return cut, head
     logarithms = found is not None and found.op == "LogSoftmax"
-    if output == "probabilities" or (not logarithms and _look_like_probabilities(engine, kind, weights, value_range)):
+    wide = [_probe(engine, value_range, contrast) for contrast in _WIDE]
+    if output == "probabilities" or (not logarithms and _look_like_probabilities(engine, kind, outputs, wide, weights)):
         return engine, Head(kind, "probabilities")
     return engine, Head(kind, "logits")
 
@@ -223,37 +238,27 @@ def _kind(output: str, outputs: int, found: Activation | None) -> Kind:
     return "sigmoid" if found is not None and found.op == "Sigmoid" else "softmax"
 
 
-def _agree(
-    whole: FrozenGraph,
-    cut: FrozenGraph,
-    head: Head,
-    found: Activation,
-    weights: tuple[tf.Tensor, ...],
-    value_range: tuple[float, float],
-) -> bool:
-    """Whether the cut graph with its head gives the probabilities that the whole graph returns."""
-    x = _probe(whole, value_range)
-    expected = _outputs(whole, x, weights)
-    if found.op == "LogSoftmax":
-        expected = np.exp(expected)
-    actual = head.probabilities(tf.constant(_outputs(cut, x, weights))).numpy()[:, -whole.classes :]
+def _agree(whole: np.ndarray, cut: np.ndarray, head: Head, found: Activation) -> bool:
+    """Whether a head turns the outputs of a cut graph into the probabilities that the whole graph returns."""
+    expected = np.exp(whole) if found.op == "LogSoftmax" else whole
+    actual = head.probabilities(tf.constant(cut)).numpy()[:, -whole.shape[1] :]
     tolerance = _HALF_TOLERANCE if found.dtype in (tf.float16, tf.bfloat16) else _TOLERANCE
     return bool(np.abs(expected - actual).max() <= tolerance * np.abs(expected).max())
 
 
 def _look_like_probabilities(
-    engine: Engine, kind: Kind, weights: tuple[tf.Tensor, ...], value_range: tuple[float, float]
+    engine: Engine, kind: Kind, outputs: np.ndarray, wide: Sequence[tf.Tensor], weights: tuple[tf.Tensor, ...]
 ) -> bool:
     """Whether outputs without a visible activation are probabilities all the same (a renormalised softmax, say)."""
     if kind != "softmax" and isinstance(engine, FrozenGraph) and ends_linearly(engine):
         return False
-    values = [_outputs(engine, _probe(engine, value_range), weights)]
-    for contrast in _WIDE:  # no image takes a logit out of [0, 1] as surely as one far out of range
-        with contextlib.suppress(ModelError):  # a callable may refuse such images
-            values.append(_outputs(engine, _probe(engine, value_range, contrast), weights))
+    values = [outputs]
+    for x in wide:  # images far out of range take a logit out of [0, 1]
+        with contextlib.suppress(ModelError):  # a callable may refuse them
+            values.append(_outputs(engine, x, weights))
     rows = np.concatenate(values)
     rows = rows[np.isfinite(rows).all(-1)]
-    inside = len(rows) > 0 and bool(((rows >= 0) & (rows <= 1)).all())
+    inside = bool(((rows >= 0) & (rows <= 1)).all())
     return inside and (kind != "softmax" or bool(np.allclose(rows.sum(-1), 1, atol=_HALF_TOLERANCE)))
 
 
@@ -274,8 +279,13 @@ def _outputs(engine: Engine, x: tf.Tensor, weights: tuple[tf.Tensor, ...]) -> np
     try:
         return engine.forward(x, weights).numpy()
     except Exception as error:
-        advice = "Pass input_shape=(h, w, c) of images that it takes." if None in engine.shape else _CANNOT_RUN
         raise ModelError(
             f"Expected a model that runs on images of shape {engine.shape}. Received: one that fails on a batch of "
-            f"shape {tuple(x.shape)}: {str(error)[:500]}. {advice}"
+            f"shape {tuple(x.shape)}: {str(error)[:500]}. {_advice(engine)}"
         ) from error
+
+
+def _advice(engine: Engine) -> str:
+    if None in engine.shape:
+        return "Pass input_shape=(h, w, c) of images that it takes."
+    return "Call the model on such images yourself to see why."

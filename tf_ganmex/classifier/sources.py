@@ -33,7 +33,7 @@ class Traced:
 
 def trace_file(path: str | os.PathLike, signature: str | None, shape: tuple | None, *, trusted: bool) -> Traced:
     """Traces the classifier in a model file or directory."""
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     if not path.exists():
         raise ModelError(f"Expected {KINDS}. Received: {str(path)!r}, which does not exist. Check the path.")
     if path.is_dir():
@@ -65,7 +65,9 @@ def trace_model(model: Any, shape: tuple | None) -> Traced:
     for batch in dict.fromkeys([None, spec.shape[0]]):
         try:
             return trace_callable(
-                lambda x: model(x, training=False), tf.TensorSpec([batch, *spec.shape[1:]], spec.dtype), owner=model
+                lambda x: model(_packed(model, x), training=False),
+                tf.TensorSpec([batch, *spec.shape[1:]], spec.dtype),
+                owner=model,
             )
         except ModelError:
             raise
@@ -75,6 +77,12 @@ def trace_model(model: Any, shape: tuple | None) -> Traced:
         f"Expected a Keras model that can be called. Received: {model!r}, which fails on images of shape "
         f"{tuple(spec.shape)}: {failure}. Call it on such images yourself to see why."
     )
+
+
+def _packed(model: Any, x: tf.Tensor) -> Any:
+    """The image in the dictionary that a functional model may want it in."""
+    wanted = getattr(model, "input", None)
+    return dict.fromkeys(wanted, x) if isinstance(wanted, dict) else x
 
 
 def _model_input(model: Any, shape: tuple | None) -> tf.TensorSpec:

@@ -43,6 +43,11 @@ def import_tensorflow() -> None:
         tf.config.list_logical_devices()  # looks for graphics cards, and logs that there are none
 
 
+def keras_progress() -> int:
+    """Keras's ``verbose``: a bar on a terminal, a line an epoch elsewhere."""
+    return 1 if sys.stdout.isatty() else 2
+
+
 def say(message: str) -> None:
     """One line of progress, on standard error."""
     print(message, file=sys.stderr, flush=True)

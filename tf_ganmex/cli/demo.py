@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("out/demo"), metavar="DIR", help="(default: out/demo)")
     parser.add_argument("--pretrained", action="store_true", help="use the models in --models instead of training")
     parser.add_argument("--models", type=Path, default=None, metavar="DIR",
-                        help="of --pretrained: classifier.keras and ganmex/ (default: saved_models/digits)")  # fmt: skip
+                        help="classifier.keras and ganmex/ (default: saved_models/digits)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
 
 

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from tf_ganmex.cli.common import add_dataset_options, import_tensorflow, positive, read_dataset, say
+from tf_ganmex.cli.common import add_dataset_options, import_tensorflow, keras_progress, positive, read_dataset, say
 
 EXAMPLES = """examples:
   ganmex train-classifier digits --out digits.keras
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
     settings = {
         name: getattr(options, name) for name in ("architecture", "epochs", "batch_size", "learning_rate", "seed")
     }
-    model = train_classifier(data, **settings)
+    model = train_classifier(data, **settings, verbose=keras_progress())
     facts = save_classifier(model, data, options.out, settings)
     print(f"test accuracy {facts['test_accuracy']:.4f}")
     print(json.dumps({"model": str(options.out), "facts": str(options.out.with_suffix(".json"))}))

@@ -105,7 +105,9 @@ class Eq9Trainer(keras.Model):
         # Both gradients are taken before either update: the discriminator judges the images it was shown.
         self.optimizer.apply(generator_gradients, self.generator.trainable_variables)
         self.discriminator_optimizer.apply(discriminator_gradients, self.discriminator.trainable_variables)
-        self.step.assign_add(1)
+        # Only once the batch is here: the input pipeline reads the step when it starts, and would race with this.
+        with tf.control_dependencies([real]):
+            self.step.assign_add(1)
         return self._measure(real, target, g, d)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
