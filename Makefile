@@ -47,7 +47,7 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are written last, so that an installation that was broken off starts again.
-$(VENV)/.installed: requirements.lock setup.cfg pyproject.toml
+$(VENV)/.installed: requirements.lock setup.cfg
 	@$(PYTHON) -c 'import sys; sys.exit(f"Expected Python 3.11 or newer. Received: {sys.version.split()[0]}. Name one: \
 	make PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)

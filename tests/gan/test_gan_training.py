@@ -125,6 +125,7 @@ def test_targets_are_uniform_over_all_classes_and_keyed_by_seed_and_step(make_ga
 
 def test_history_holds_every_measure(make_gan, images, labels):
     gan = make_gan(reconstruction_weight=1.0)
+    gan.compile(run_eagerly=True)
     history = gan.fit(gan.dataset(images, labels, batch_size=4), steps_per_epoch=2, epochs=2, verbose=0).history
     assert history.keys() == set(METRICS)
     assert all(len(values) == 2 and np.isfinite(values).all() for values in history.values())

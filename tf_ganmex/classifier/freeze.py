@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import logging
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,14 +12,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
-from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
+from tensorflow.core.framework.node_def_pb2 import NodeDef
+from tensorflow.python.eager import context
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-from tensorflow.python.grappler import tf_optimizer
 
+from tf_ganmex.classifier.conditionals import fold_conditionals
 from tf_ganmex.classifier.graph import FrozenGraph, Weight, class_count, node_name, prune, remove
 from tf_ganmex.errors import ModelError
-
-_CONDITIONALS = {"If", "StatelessIf", "Switch", "Merge", "Case", "StatelessCase"}
 
 
 def freeze(concrete: Any, image: tf.Tensor, output: tf.Tensor) -> tuple[FrozenGraph, tuple[tf.Tensor, ...]]:
@@ -44,7 +44,11 @@ def freeze(concrete: Any, image: tf.Tensor, output: tf.Tensor) -> tuple[FrozenGr
     _clean(definition)
     prune(definition, output_name)
     weights = _lift_weights(definition, names)
-    definition = _fold_conditionals(definition, image.op.name, output_name)
+    definition = fold_conditionals(definition, output_name)
+    _drop_control_inputs(definition)
+    prune(definition, output_name)
+    _own_functions(definition)
+    weights = {node.name: weights[node.name] for node in definition.node if node.name in weights}
     inputs, dtype = _take_out_input(definition, image)
     remove(definition, weights)
     _check_complete(definition)
@@ -65,9 +69,13 @@ def freeze(concrete: Any, image: tf.Tensor, output: tf.Tensor) -> tuple[FrozenGr
 
 
 def _weight_names(concrete: Any) -> dict[str, str]:
-    """The name of each variable, by the name of the placeholder that captures it."""
+    """The name of each variable, by the name of the node that a graph has for it: a captured placeholder, or itself."""
     by_handle = {id(variable.handle): variable.name.removesuffix(":0") for variable in concrete.variables}
-    return {inner.op.name: by_handle[id(outer)] for outer, inner in concrete.graph.captures if id(outer) in by_handle}
+    captured = {
+        inner.op.name: by_handle[id(outer)] for outer, inner in concrete.graph.captures if id(outer) in by_handle
+    }
+    references = (op.name for op in concrete.graph.get_operations() if op.type in {"Variable", "VariableV2"})  # TF1
+    return captured | {name: name for name in references}
 
 
 def _unique(names: Iterable[str]) -> list[str]:
@@ -89,18 +97,42 @@ def _name_when_frozen(concrete: Any, frozen: Any, output: tf.Tensor) -> str:
 
 
 def _clean(definition: graph_pb2.GraphDef) -> None:
-    for node in itertools.chain(definition.node, *(function.node_def for function in definition.library.function)):
+    for node in _all_nodes(definition):
         # silu and others wrap themselves in a custom gradient that does not exist in another process.
         node.attr.pop("_gradient_op_type", None)
-    for node in definition.node:
-        data = [reference for reference in node.input if not reference.startswith("^")]
-        del node.input[:]
-        node.input.extend(data)
         if node.op == "PlaceholderWithDefault":  # a training switch of TF1: its default is inference
             kind = node.attr["dtype"].type
             node.op = "Identity"
             node.ClearField("attr")
             node.attr["T"].type = kind
+
+
+def _all_nodes(definition: graph_pb2.GraphDef) -> Iterator[NodeDef]:
+    yield from definition.node
+    for function in definition.library.function:
+        yield from function.node_def
+
+
+def _drop_control_inputs(definition: graph_pb2.GraphDef) -> None:
+    for node in definition.node:
+        data = [reference for reference in node.input if not reference.startswith("^")]
+        del node.input[:]
+        node.input.extend(data)
+
+
+def _own_functions(definition: graph_pb2.GraphDef) -> None:
+    """Renames the functions of the graph: changed as they are, TensorFlow would not take them under their old names."""
+    suffix = hashlib.sha256(definition.SerializeToString(deterministic=True)).hexdigest()[:8]
+    names = {function.signature.name for function in definition.library.function}
+    for node in _all_nodes(definition):
+        for value in node.attr.values():
+            for called in ([value.func] if value.HasField("func") else []) + list(value.list.func):
+                if called.name in names:
+                    called.name = f"{called.name}_{suffix}"
+    for function in definition.library.function:
+        function.signature.name = f"{function.signature.name}_{suffix}"
+        context.context().add_function_def(function)  # an import leaves this to whoever made the function
+    del definition.library.gradient[:]
 
 
 def _lift_weights(definition: graph_pb2.GraphDef, names: Mapping[str, str]) -> dict[str, np.ndarray]:
@@ -115,21 +147,6 @@ def _lift_weights(definition: graph_pb2.GraphDef, names: Mapping[str, str]) -> d
             node.attr["dtype"].type = kind
             node.attr["shape"].shape.CopyFrom(tf.TensorShape(weights[node.name].shape).as_proto())
     return weights
-
-
-def _fold_conditionals(definition: graph_pb2.GraphDef, image: str, output: str) -> graph_pb2.GraphDef:
-    """Lets Grappler take the branch of a conditional whose predicate is a constant."""
-    if not any(node.op in _CONDITIONALS for node in definition.node):
-        return definition
-    meta = meta_graph_pb2.MetaGraphDef(graph_def=definition)
-    meta.collection_def["train_op"].node_list.value.append(output)
-    config = config_pb2.ConfigProto()
-    rewrite = config.graph_options.rewrite_options
-    rewrite.optimizers.extend(["function", "constfold", "function", "constfold", "pruning"])
-    rewrite.min_graph_nodes = -1
-    folded = tf_optimizer.OptimizeGraph(config, meta)
-    names = {node.name for node in folded.node}
-    return folded if {image, node_name(output)} <= names else definition
 
 
 def _take_out_input(definition: graph_pb2.GraphDef, image: tf.Tensor) -> tuple[tuple[str, ...], tf.DType]:

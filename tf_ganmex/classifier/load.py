@@ -216,7 +216,7 @@ def _find_head(
     outputs = _outputs(engine, x, weights)
     if not np.isfinite(outputs).all():
         raise ModelError(
-            f"Expected a model with finite outputs. Received: NaN or infinity for random images of shape {x.shape[1:]}. "
+            f"Expected a model with finite outputs. Received: NaN or infinity for images of shape {x.shape[1:]}. "
             f"{_advice(engine)}"
         )
     if isinstance(engine, FrozenGraph) and found is not None:

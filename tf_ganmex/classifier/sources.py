@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tf_ganmex._backend import keras
 from tf_ganmex.classifier import trust
+from tf_ganmex.classifier.freeze import quiet_tensorflow
 from tf_ganmex.errors import ModelError, OptionError, SignatureError
 
 KINDS = "a .keras or .h5 file, a SavedModel directory, a Keras model, or a callable tensor -> tensor"
@@ -196,7 +197,8 @@ def _trace_saved_model(path: Path, signature: str | None, shape: tuple | None, *
         raise ModelError(f"Expected {KINDS}. Received: the directory {str(path)!r} without saved_model.pb. {hint}")
     (trust.read_saved_model if trusted else trust.check_saved_model)(path)
     try:
-        loaded = tf.saved_model.load(str(path))
+        with quiet_tensorflow():  # about variables of TF1, which are read all the same
+            loaded = tf.saved_model.load(str(path))
     except Exception as error:
         raise ModelError(
             f"Expected a SavedModel that TensorFlow {tf.__version__} can load. Received: {str(path)!r}, which fails: "
@@ -226,7 +228,7 @@ def _pick_signature(signatures: Any, name: str, path: Path) -> Any:
     if not signatures:
         raise SignatureError(
             f"Expected a SavedModel with a signature. Received: {str(path)!r}, which has none. Save it with "
-            "signatures=, or load it with tf.saved_model.load and pass the function of it that takes images."
+            "signatures=, or load it with tf.saved_model.load, keep it, and pass the function of it that takes images."
         )
     if name not in signatures:
         asked = f"signature={name!r}" if name else "no signature= to choose one"

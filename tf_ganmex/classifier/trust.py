@@ -97,7 +97,8 @@ def _initializers(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[str]:
     for node in objects:
         for child in node.children:
             if child.local_name in _RUN_BY_LOADING:
-                yield from objects[child.node_id].function.concrete_functions
+                called = objects[child.node_id]
+                yield from [*called.function.concrete_functions, called.bare_concrete_function.concrete_function_name]
 
 
 def _initialization_ops(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[str]:
