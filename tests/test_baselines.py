@@ -54,7 +54,9 @@ def test_blur_of_a_point_is_a_gaussian():
     np.testing.assert_allclose(baselines.blurred(2.5)(x)[0, ..., 0], np.outer(weights, weights), atol=1e-4)
 
 
-@pytest.mark.parametrize(("shape", "sigma"), [((256, 256), 10), ((64, 64), 2.5), ((64, 128), 2.5), ((28, 28), 280 / 256)])
+@pytest.mark.parametrize(
+    ("shape", "sigma"), [((256, 256), 10), ((64, 64), 2.5), ((64, 128), 2.5), ((28, 28), 280 / 256)]
+)
 def test_blur_follows_the_size_of_the_image(shape, sigma):
     x = np.random.default_rng(2).random((1, *shape, 1))
     np.testing.assert_allclose(baselines.blurred()(x), baselines.blurred(sigma)(x), atol=1e-12)

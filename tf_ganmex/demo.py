@@ -68,7 +68,7 @@ def run_demo(out: Path, *, models: Path | None = None, pretrained: bool = False,
     accuracy = (clf.predict(data.x_test) == data.y_test).mean()
     print(f"classifier: {accuracy:.1%} of the test images right")
     question = ask(clf, data, MEASURED, seed)
-    compared = {
+    compared: dict[str, Callable] = {
         "zero": baselines.zero(),
         "maximum": baselines.maximum(),
         "blurred": baselines.blurred(),
@@ -102,8 +102,8 @@ def ask(clf: Classifier, data: Dataset, count: int, seed: int) -> Question:
 def _load(models: Path, data: Dataset) -> tuple[Classifier, GANMEX]:
     if not (models / CLASSIFIER).exists():
         raise OptionError(
-            f"Expected {CLASSIFIER} and {GAN}/ in {models}. Received: no such file. Give their folder with --models, or "
-            "leave out --pretrained."
+            f"Expected {CLASSIFIER} and {GAN}/ in {models}. Received: no such file. Give their folder with --models, "
+            "or leave out --pretrained."
         )
     clf = load_classifier(models / CLASSIFIER, class_names=data.class_names)
     return clf, load_ganmex(models / GAN, clf)
@@ -143,7 +143,7 @@ def measure(clf: Classifier, question: Question, compared: dict[str, Callable]) 
     ]
     lines = [heads, ["---"] * len(heads), *rows]
     note = (
-        f"{len(x)} test images, each against a random other class. AOPC over the first {FLIPS} flips: higher is better. "
+        f"{len(x)} test images, each against a random other class; AOPC over {FLIPS} flips, higher is better. "
         f"Without a single baseline: gradient {_area(clf, question, gradient):.3f}, expected gradients "
         f"{_area(clf, question, expected):.3f}."
     )

@@ -80,9 +80,7 @@ def test_sum_of_functions_of_one_feature(method, toy_question):
 
 def test_integrated_gradients_of_the_toy(toy_question):
     clf, x, baseline = toy_question
-    maps = gx.attributions.integrated_gradients(
-        clf, x, 0, 1, baseline, steps=20, rule="gauss-legendre", score="logit"
-    )
+    maps = gx.attributions.integrated_gradients(clf, x, 0, 1, baseline, steps=20, rule="gauss-legendre", score="logit")
     terms = [np.concatenate([5 * z[..., :1], z[..., 1:2] ** 2, np.sin(z[..., 2:])], -1) for z in (x, baseline)]
     assert_close(maps, terms[0] - terms[1], 1e-12)
 
@@ -95,9 +93,7 @@ def test_gradient_of_the_toy(toy_question):
 
 @pytest.mark.parametrize("method", ["integrated_gradients", "deeplift", "deepshap"])
 def test_product_of_two_features_is_shared_equally(method):
-    clf = gx.load_classifier(
-        lambda x: tf.stack([x[:, 0, 0, 0] * x[:, 0, 0, 1], x[:, 0, 0, 0] * 0], 1), output="logits"
-    )
+    clf = gx.load_classifier(lambda x: tf.stack([x[:, 0, 0, 0] * x[:, 0, 0, 1], x[:, 0, 0, 0] * 0], 1), output="logits")
     x = np.array([[[[0.6, 0.5]]]])
     maps = getattr(gx.attributions, method)(clf, x, 0, 1, np.zeros((1, 1, 2)), score="logit")
     assert_close(maps, np.full_like(x, 0.15), 1e-12)
@@ -116,9 +112,7 @@ def test_maximum_of_two_features_is_their_shapley_value():
 
 def test_maximum_over_positions():
     """From 0.5 at the second position to 0.9 at the first: the rise to the new maximum is the first position's."""
-    clf = gx.load_classifier(
-        lambda x: tf.stack([tf.reduce_max(x, (1, 2, 3)), x[:, 0, 0, 0] * 0], 1), output="logits"
-    )
+    clf = gx.load_classifier(lambda x: tf.stack([tf.reduce_max(x, (1, 2, 3)), x[:, 0, 0, 0] * 0], 1), output="logits")
     x, baseline = np.array([[[[0.9, 0.2]]]]), np.array([[[0.1, 0.5]]])
     assert_close(gx.attributions.deeplift(clf, x, 0, 1, baseline, score="logit"), [[[[0.4, 0]]]], 1e-12)
     assert_close(gx.attributions.deeplift(clf, baseline[None], 0, 1, x[0], score="logit"), [[[[-0.4, 0]]]], 1e-12)

@@ -22,7 +22,7 @@ def delta_difference(clf, x, baseline, origin, target, score):
     return clf.score_delta(x, origin, target, score) - clf.score_delta(baseline, origin, target, score)
 
 
-# --- completeness, operation by operation, in float64 ------------------------------------------------------------------
+# --- completeness, operation by operation, in float64 -----------------------------------------------------------------
 
 W = np.random.default_rng(0).normal(size=(32, 3))
 FILTERS = np.random.default_rng(1).normal(size=(2, 2, 2, 2))
@@ -262,7 +262,7 @@ def test_average_over_a_background_of_many_is_complete():
     assert_close(maps.sum((1, 2, 3)), np.mean(expected, axis=0), 1e-4)
 
 
-# --- DeepExplain's rules, computed a second time ------------------------------------------------------------------------
+# --- DeepExplain's rules, computed a second time ----------------------------------------------------------------------
 
 FUNCTIONS = {
     "relu": (lambda z: np.maximum(z, 0), lambda z: z > 0),
@@ -433,17 +433,13 @@ def test_operation_without_rule_is_named_before_any_work(op, method):
 
 
 def test_callable_that_cannot_be_traced_has_no_graph():
-    clf = gx.load_classifier(
-        lambda x: tf.constant(x.numpy().reshape(-1, 4)), output="logits", input_shape=(2, 2, 1)
-    )
+    clf = gx.load_classifier(lambda x: tf.constant(x.numpy().reshape(-1, 4)), output="logits", input_shape=(2, 2, 1))
     with pytest.raises(ModelError, match=r"Expected.*graph.*Received.*callable.*Use"):
         deeplift(clf, np.ones((1, 2, 2, 1), np.float32), 0, 1, np.zeros((2, 2, 1)))
 
 
 def test_scores_that_do_not_depend_on_the_image():
-    clf = gx.load_classifier(
-        lambda x: tf.reshape(tf.round(x), (-1, 4)), output="logits", input_shape=(2, 2, 1)
-    )
+    clf = gx.load_classifier(lambda x: tf.reshape(tf.round(x), (-1, 4)), output="logits", input_shape=(2, 2, 1))
     with pytest.raises(ModelError, match=r"Expected a differentiable.*Received"):
         deeplift(clf, np.ones((1, 2, 2, 1), np.float32), 0, 1, np.zeros((2, 2, 1)), rules="deepexplain")
 

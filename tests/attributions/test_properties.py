@@ -45,9 +45,7 @@ def test_batch_size_does_not_matter(method: Method, question: Case):
 def test_order_and_company_of_images_do_not_matter(method: Method, question: Case):
     maps = method(question)
     for rows in ([3, 1, 4, 0, 2], [2]):
-        part = method(
-            question, question.x[rows], question.origin[rows], question.target[rows], question.baseline[rows]
-        )
+        part = method(question, question.x[rows], question.origin[rows], question.target[rows], question.baseline[rows])
         assert_close(part, maps[rows], question.tolerance)
 
 

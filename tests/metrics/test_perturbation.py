@@ -155,9 +155,7 @@ def test_order_by_attribution_beats_the_reverse(clf, question):
     """On a linear classifier, the order by contribution of the flip has the largest area."""
     x, _ = question
     weights = np.random.default_rng(6).normal(size=(25, 2)).astype(np.float32)
-    linear = gx.load_classifier(
-        lambda z: tf.reshape(z, (-1, 25)) @ weights, output="logits", input_shape=(5, 5, 1)
-    )
+    linear = gx.load_classifier(lambda z: tf.reshape(z, (-1, 25)) @ weights, output="logits", input_shape=(5, 5, 1))
     gain = ((2 * x - 1).reshape(4, 25) * (weights[:, 0] - weights[:, 1])).reshape(x.shape)  # of Δ, when flipped back
     areas = [
         aopc(perturbation_curve(linear, x, maps, 0, 1, "logit"), steps=None)

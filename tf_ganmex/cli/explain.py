@@ -222,6 +222,7 @@ def _write_target_grids(
     for row, name in enumerate(names):
         blank = np.zeros((clf.num_classes, *x.shape[1:]), np.float32)
         baselines, found = blank.copy(), {method: blank.copy() for method in maps}
+        compared = any(e.baseline is not None for by_target in maps.values() for _, e in by_target.values())
         for method, by_target in maps.items():
             for target, (chosen, explanation) in by_target.items():
                 position = np.flatnonzero(chosen == row)
@@ -230,7 +231,7 @@ def _write_target_grids(
                     if explanation.baseline is not None:
                         baselines[target] = explanation.baseline[position[0]]
         figure = plotting.plot_targets(
-            x[row], int(origin[row]), baselines, found, range(clf.num_classes),
+            x[row], int(origin[row]), baselines if compared else None, found, range(clf.num_classes),
             class_names=clf.class_names, value_range=clf.value_range,
         )  # fmt: skip
         print(plotting.save_figure(figure, options.out / f"targets_{name}.png"))

@@ -15,7 +15,7 @@ class FrozenClassifier(Protocol):
     """The part of `tf_ganmex.Classifier` that GANMEX uses."""
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
+    def input_shape(self) -> tuple[int | None, ...]:
         """Shape (h, w, c) of an image."""
 
     @property
@@ -61,12 +61,23 @@ def facts_of(clf: FrozenClassifier) -> SavedClassifier:
     """Return the facts of a classifier that are saved with a GANMEX."""
     low, high = clf.value_range
     return SavedClassifier(
-        tuple(int(side) for side in clf.input_shape),
+        image_shape(clf),
         int(clf.num_classes),
         [str(name) for name in clf.class_names],
         (float(low), float(high)),
         str(clf.fingerprint),
     )
+
+
+def image_shape(clf: FrozenClassifier) -> tuple[int, int, int]:
+    """Return (h, w, c), or raise ModelError where the classifier takes images of any size."""
+    height, width, channels = clf.input_shape
+    if height is None or width is None or channels is None:
+        raise ModelError(
+            f"Expected a classifier of one image size. Received: clf.input_shape={tuple(clf.input_shape)}. Load it "
+            "with load_classifier(..., input_shape=(h, w, c))."
+        )
+    return int(height), int(width), int(channels)
 
 
 def check_trainable(clf: FrozenClassifier) -> None:

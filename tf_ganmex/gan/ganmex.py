@@ -19,7 +19,7 @@ from tf_ganmex.gan.checks import (
     check_labels,
     check_targets,
 )
-from tf_ganmex.gan.classifiers import FrozenClassifier, check_trainable
+from tf_ganmex.gan.classifiers import FrozenClassifier, check_trainable, image_shape
 from tf_ganmex.gan.data import step_keyed_dataset
 from tf_ganmex.gan.options import (
     PUBLISHED_CLASSIFICATION_WEIGHT,
@@ -192,7 +192,7 @@ class GANMEX(Eq9Trainer):
         """
         clf = self.classifier
         check_batch_size(batch_size)
-        images = check_images(x_train, clf.input_shape, clf.value_range)
+        images = check_images(x_train, image_shape(clf), clf.value_range)
         labels = check_labels(y_train, len(images), clf.num_classes)
         return step_keyed_dataset(
             images, labels, batch_size=int(batch_size), seed=seed, current_step=lambda: int(self.step)
@@ -222,7 +222,7 @@ class GANMEX(Eq9Trainer):
         """
         clf = self.classifier
         check_batch_size(batch_size)
-        x = check_images(x, clf.input_shape, clf.value_range, empty=True)
+        x = check_images(x, image_shape(clf), clf.value_range, empty=True)
         target = check_targets(target, len(x), clf.num_classes)
         graph = self._generate_graph()
         chunks = [slice(start, start + batch_size) for start in range(0, len(x), batch_size)]

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tf_ganmex._backend import keras
 from tf_ganmex.gan import losses
-from tf_ganmex.gan.classifiers import FrozenClassifier
+from tf_ganmex.gan.classifiers import FrozenClassifier, image_shape
 from tf_ganmex.gan.networks import build_discriminator, build_generator
 from tf_ganmex.gan.options import GANMEXOptions
 
@@ -69,8 +69,7 @@ class Eq9Trainer(keras.Model):
         object.__setattr__(self, "classifier", classifier)
         object.__setattr__(self, "options", options)
         object.__setattr__(self, "_adversarial", None)
-        height, width, channels = classifier.input_shape
-        shape = (height, width, channels)
+        shape = image_shape(classifier)
         self.generator = build_generator(
             shape,
             classifier.num_classes,

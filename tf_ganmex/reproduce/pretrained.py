@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.progress import Progress
@@ -25,7 +26,7 @@ BLOCK = 500
 
 def measure(
     clf: Classifier, x: np.ndarray, y: np.ndarray, compared: dict[str, Callable], *, steps: int, flips: int, seed: int
-) -> list[dict[str, float | str]]:
+) -> list[dict[str, Any]]:
     """One row a baseline: share classified as the target, mean L2 distance, mean AOPC of IG.
 
     Args:
@@ -99,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     data = load_dataset(options.dataset, data_dir=options.data_dir)
     clf = load_classifier(options.models / "classifier.keras", class_names=data.class_names)
     x, y = data.x_test[: options.limit], data.y_test[: options.limit]
-    compared = {
+    compared: dict[str, Callable] = {
         "zero": baselines.zero(),
         "MDTS": baselines.nearest(data.x_train, data.y_train),
         "GANMEX": load_ganmex(options.models / "ganmex", clf).generate,
