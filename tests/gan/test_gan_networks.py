@@ -24,6 +24,10 @@ def legacy_layers():
     return layers
 
 
+# What TF-GAN's example says of itself.
+pytestmark = pytest.mark.filterwarnings("ignore:`tf.layers")
+
+
 def run_tfgan(build, feeds, weights):
     """Build one of TF-GAN's networks in a graph, give its variables our weights, and return (output, unused names)."""
     v1 = tf.compat.v1

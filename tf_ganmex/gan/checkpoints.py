@@ -95,7 +95,7 @@ class Checkpoints(EverySteps):
         failures = []
         for path in _newest_first(self.directory, manager):
             try:
-                _check_readable(path, manager.checkpoint)
+                _check_same_variables(path, manager.checkpoint)
                 manager.checkpoint.restore(path).assert_consumed()
             except CheckpointError:
                 raise
@@ -152,25 +152,26 @@ def training_state(gan: Any) -> dict[str, list[tf.Variable]]:
     return {**state, "step": [gan.step.value]}
 
 
-def _check_readable(path: str, checkpoint: tf.train.Checkpoint) -> None:
-    """Read every tensor before any is assigned: a damaged file must not leave half a checkpoint in the networks."""
-    reader = tf.train.load_checkpoint(path)
-    shapes = reader.get_variable_to_shape_map()
+def _check_same_variables(path: str, checkpoint: tf.train.Checkpoint) -> None:
+    # Before restoring, which would assign what fits and leave the rest.
+    shapes = tf.train.load_checkpoint(path).get_variable_to_shape_map()
     for owner in _OWNERS:
         variables = getattr(checkpoint, owner)
-        keys = [f"{owner}/{index}/.ATTRIBUTES/VARIABLE_VALUE" for index in range(len(variables))]
-        stored = [key for key in shapes if key.startswith(f"{owner}/") and key.endswith("/VARIABLE_VALUE")]
-        same = sorted(keys) == sorted(stored) and all(
-            list(shapes[key]) == variable.shape.as_list() for key, variable in zip(keys, variables, strict=True)
-        )
-        if not same:
+        expected = {
+            f"{owner}/{index}/.ATTRIBUTES/VARIABLE_VALUE": variable.shape.as_list()
+            for index, variable in enumerate(variables)
+        }
+        stored = {
+            key: list(shape)
+            for key, shape in shapes.items()
+            if key.startswith(f"{owner}/") and key.endswith("/VARIABLE_VALUE")
+        }
+        if stored != expected:
             raise CheckpointError(
                 f"Expected a checkpoint of these networks and optimizers. Received: {path!r}, whose {owner} has "
                 "other variables. Build GANMEX with the same options, compile it with the same optimizers, or "
                 "take another directory."
             )
-        for key in keys:
-            reader.get_tensor(key)
 
 
 def _first_line(error: Exception) -> str:

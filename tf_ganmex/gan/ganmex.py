@@ -235,7 +235,9 @@ class GANMEX(Eq9Trainer):
             # One trace for every batch size.
             signature = [tf.TensorSpec((None, *self.classifier.input_shape)), tf.TensorSpec((None,), tf.int32)]
             graph = tf.function(
-                lambda x, target: tf.clip_by_value(self.call((x, target)), low, high), input_signature=signature
+                lambda x, target: tf.clip_by_value(self.call((x, target)), low, high),
+                input_signature=signature,
+                autograph=False,
             )
             object.__setattr__(self, "_graph", graph)
         return self._graph

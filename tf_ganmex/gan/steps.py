@@ -142,8 +142,9 @@ class Eq9Trainer(keras.Model):
         o = self.options
         fake = self.translate(real, target)
         adversarial = self._game().generator(self.discriminator(fake, training=True))
-        # A float64 classifier returns float64.
-        logits = tf.cast(self.classifier.logits_tensor(self.to_value_range(fake)), tf.float32)
+        # A float64 classifier takes and returns float64.
+        shown = tf.cast(self.to_value_range(fake), getattr(self.classifier, "dtype", tf.float32))
+        logits = tf.cast(self.classifier.logits_tensor(shown), tf.float32)
         classification = losses.classification(logits, target)
         similarity = losses.mean_absolute(real, fake)
         loss = adversarial + o.classification_weight * classification + o.similarity_weight * similarity

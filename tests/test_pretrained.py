@@ -1,0 +1,60 @@
+"""The models that come with the package do what docs/results says, and the demonstration runs on them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tf_ganmex as gx
+from tf_ganmex.cli import main
+from tf_ganmex.reproduce.pretrained import measure
+
+MODELS = Path(__file__).parents[1] / "saved_models"
+LIMIT = 4_000_000  # bytes
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist"])
+def test_every_file_is_small_and_holds_no_optimizer_or_discriminator(name):
+    files = [path for path in (MODELS / name).rglob("*") if path.is_file()]
+    kept = [path for path in files if not {"checkpoints", "pictures"} & set(path.parts)]
+    assert {path.name for path in kept} == {"classifier.keras", "classifier.json", "ganmex.json", "generator.npz"}
+    assert all(path.stat().st_size < LIMIT for path in kept)
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist"])
+def test_the_ganmex_belongs_to_the_classifier(name, recwarn):
+    clf = gx.load_classifier(MODELS / name / "classifier.keras")
+    gan = gx.load_ganmex(MODELS / name / "ganmex", clf)
+    assert gan.generate(np.zeros((1, *clf.input_shape)), 3).shape == (1, 28, 28, 1)
+    assert not [warning for warning in recwarn if issubclass(warning.category, UserWarning)]
+
+
+def test_mnist_on_a_thousand_test_images(shared):
+    data = gx.load_dataset(shared / "data" / "mnist.npz")
+    clf = gx.load_classifier(MODELS / "mnist" / "classifier.keras")
+    x, y = data.x_test[:1000], data.y_test[:1000]
+    assert (clf.predict(data.x_test) == data.y_test).mean() >= 0.99
+    compared = {
+        "zero": gx.baselines.zero(),
+        "MDTS": gx.baselines.nearest(data.x_train, data.y_train),
+        "GANMEX": gx.load_ganmex(MODELS / "mnist" / "ganmex", clf).generate,
+    }
+    rows = {row["baseline"]: row for row in measure(clf, x, y, compared, steps=20, flips=100, seed=0)}
+    assert rows["GANMEX"]["classified as target"] >= 0.98
+    assert rows["GANMEX"]["L2 distance"] <= 0.88 * rows["MDTS"]["L2 distance"]
+    assert rows["GANMEX"]["AOPC"] > rows["MDTS"]["AOPC"] > rows["zero"]["AOPC"]
+
+
+def test_the_demonstration_takes_seconds_with_them(tmp_path, capsys):
+    start = time.monotonic()
+    assert main(["demo", "--pretrained", "--out", str(tmp_path)]) == 0
+    assert time.monotonic() - start < 120
+    pictures = {path.name for path in tmp_path.iterdir()}
+    assert pictures == {"baselines.png", "methods.png", "targets.png", "table.md"}
+    table = (tmp_path / "table.md").read_text()
+    assert table in capsys.readouterr().out
+    for name in ("zero", "maximum", "blurred", "random", "MDTS", "GANMEX"):
+        assert f"| {name} |" in table
