@@ -162,9 +162,7 @@ def test_average_shows_the_mean_of_the_baselines_of_each_target(clf, x, training
     maps = [attributions.integrated_gradients(clf, x, origin, t, nearest) for t in targets]
     np.testing.assert_allclose(e.attributions, np.mean(maps, axis=0), atol=1e-6)
     deltas = [clf.score_delta(x, origin, t) - clf.score_delta(nearest(x, t), origin, t) for t in targets]
-    np.testing.assert_allclose(
-        e.completeness_gap, e.attributions.sum((1, 2, 3)) - np.mean(deltas, axis=0), atol=1e-5
-    )
+    np.testing.assert_allclose(e.completeness_gap, e.attributions.sum((1, 2, 3)) - np.mean(deltas, axis=0), atol=1e-5)
 
 
 # --- the gap ----------------------------------------------------------------------------------------------------------
@@ -351,7 +349,9 @@ def test_failed_writing_leaves_the_old_file(tmp_path):
 # --- as a picture -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("method", "target"), [("integrated_gradients", 2), ("gradient", None), ("deeplift", "average")])
+@pytest.mark.parametrize(
+    ("method", "target"), [("integrated_gradients", 2), ("gradient", None), ("deeplift", "average")]
+)
 def test_picture(method, target, clf, x):
     e = gx.explain(clf, x[:2], origin=0, target=target, baseline="blurred", method=method)
     assert isinstance(e.plot(title="why"), Figure)

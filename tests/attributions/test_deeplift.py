@@ -380,6 +380,24 @@ def test_deepexplain_rules_are_other_rules():
     assert np.abs(complete - published).max() > 0.01 * np.abs(complete).max()
 
 
+@pytest.mark.parametrize(
+    ("difference", "multiplier"),
+    [((4e-6, -5e-6), 0.0), ((5e-6, -4e-6), 1.0), ((3e-5, -1e-5), 0.75), ((-1e-5, 3e-5), 0.75), ((0, 0), None)],
+)
+def test_slope_at_the_midpoint_of_a_small_difference(difference, multiplier):
+    """ReLU(x − ½): within 1e-5 the slope between the two is taken, beyond it the quotient."""
+
+    def function(x):
+        score = tf.nn.relu(x[:, 0, 0, 0] - 0.5)
+        return tf.stack([score, 0 * score], 1)
+
+    clf = gx.load_classifier(function, output="logits")
+    x, baseline = (np.full((1, 1, 1, 1), 0.5 + d) for d in difference)
+    maps = deeplift(clf, x, 0, 1, baseline, rules="deepexplain", score="logit")
+    expected = (x - baseline) * multiplier if multiplier is not None else np.zeros_like(x)
+    np.testing.assert_allclose(maps, expected, atol=1e-12)
+
+
 @pytest.mark.parametrize("rules", ["complete", "deepexplain"])
 @pytest.mark.parametrize("head", ["binary", "multilabel"])
 def test_sigmoid_at_the_end_is_rescaled(head, rules):

@@ -143,6 +143,11 @@ def in_float64():
     return keras.Sequential([keras.Input((8, 8, 1), dtype="float64"), *stack])
 
 
+def any_size():
+    stack = [layers.Conv2D(4, 3, activation="relu"), layers.GlobalAveragePooling2D(), layers.Dense(4, "softmax")]
+    return keras.Sequential([keras.Input((None, None, 1)), *stack])
+
+
 def callable_model():
     model = network()
     return tf.function(lambda x: model(x), input_signature=[tf.TensorSpec((None, 8, 8, 1))])
@@ -157,6 +162,7 @@ NOT_FOR_SHAP = {
     "independent labels": (lambda: network("sigmoid", softmax=False), "multilabel", "probability", "exclusive"),
     "logits behind a softmax": (network, "auto", "logit", "logits of a model that ends in a softmax"),
     "float64": (in_float64, "auto", "probability", "float64"),
+    "any size": (any_size, "auto", "probability", "any size"),
     "callable": (callable_model, "auto", "probability", "Keras 3 model"),
 }
 
@@ -181,6 +187,18 @@ def test_keras_model_trained_further_is_not_asked(question):
     assert_close(deepshap(clf, *question), before, 1e-5)
     with pytest.raises(UnsupportedOpError, match="weights have changed"):
         deepshap(clf, *question, backend="shap")
+
+
+def test_gradients_after_shap_has_failed(question, monkeypatch):
+    """SHAP fails on leaky ReLU and leaves its own recorder of gradients in TensorFlow."""
+    monkeypatch.setattr(module, "_SHAP_OPS", module._SHAP_OPS | {"LeakyRelu"})
+    with pytest.raises(LookupError):
+        deepshap(gx.load_classifier(network("leaky_relu")), *question, backend="shap")
+    x = tf.constant([1.0, 2.0])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        total = tf.reduce_sum(x**2)
+    assert tape.gradient(total, x).numpy().tolist() == [2, 4]
 
 
 def test_unknown_backend(question):

@@ -10,6 +10,7 @@ from attribution_cases import assert_close, case, sequential
 
 import tf_ganmex as gx
 from tf_ganmex.attributions import expected_gradients, integrated_gradients
+from tf_ganmex.attributions.expected_gradients import _alphas
 from tf_ganmex.draws import image_generator, without_replacement
 
 layers = keras.layers
@@ -110,6 +111,19 @@ def test_draws_depend_on_seed_and_image_alone(training_set):
         assert_close(explain([4, 2]), maps[[4, 2]], 1e-5)
         other = explain(everyone, seed=1)
         assert (np.abs(other - maps).max((1, 2, 3)) > 0.01 * np.abs(maps).max()).all()
+
+
+def test_seed_chooses_the_training_images(linear, images, training_set):
+    """On a linear classifier the samples alone make the map."""
+    samples = gx.baselines.random_sample(*training_set)
+    maps = [expected_gradients(linear[0], images, 0, 1, samples, steps=4, seed=s, score="logit") for s in (0, 1)]
+    assert (np.abs(maps[0] - maps[1]).max((1, 2, 3)) > 0.01 * np.abs(maps[0]).max()).all()
+
+
+def test_alphas_are_one_of_each_stratum_in_an_order_of_each_images_own(images):
+    alphas = np.array([_alphas(image, 50, 0) for image in images])
+    assert np.array_equal(np.sort((alphas * 50).astype(int)), np.tile(np.arange(50), (3, 1)))
+    assert np.abs(np.corrcoef(np.vstack([alphas, np.arange(50)])) - np.eye(4)).max() < 0.6
 
 
 def test_object_that_generates_baselines_is_asked_to(linear, images):

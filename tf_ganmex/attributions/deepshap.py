@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from tensorflow.python.eager import execute
 
 from tf_ganmex._backend import keras
 from tf_ganmex.attributions.deeplift import explain_with_rules, varying_nodes
@@ -90,6 +93,8 @@ def _obstacle(problem: Problem) -> str:
     unknown = {node.op for node, which in varying_nodes(clf.graph) if not _shap_explains(node.op, len(which))}
     if unknown:
         return f"a model with the operations {sorted(unknown)}"
+    if None in clf.input_shape:
+        return "a model of images of any size"
     if clf.head.kind != "softmax":
         return "a model without exclusive classes"
     if clf.dtype != np.float32:
@@ -115,17 +120,17 @@ class ShapExplainer:
     """
 
     def __init__(self, clf: Classifier, score: str):
-        import shap
-
         model = clf.keras_model
         (scores,) = model.outputs
         if score == "probability" and not clf.ends_in_activation:
             scores = keras.layers.Softmax()(scores)
-        self._delta = keras.layers.Dense(1, use_bias=False, dtype="float32")
+        self._delta = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", dtype="float32")
         wrapped = keras.Model(model.inputs[0], self._delta(scores))
         self._background: np.ndarray | None = None
         with warnings.catch_warnings():  # that TensorFlow is newer than 2.4, for one
             warnings.simplefilter("ignore")
+            import shap
+
             self._explainer = shap.DeepExplainer(wrapped, lambda _: [self._background])
 
     @classmethod
@@ -139,10 +144,20 @@ class ShapExplainer:
     def explain(self, problem: Problem, baselines: np.ndarray) -> np.ndarray:
         """Maps (n, h, w, c) for one baseline an image."""
         maps = np.empty_like(problem.x)
-        with TRACING, warnings.catch_warnings():  # it replaces gradients in TensorFlow's registry while it runs
+        with TRACING, _restored_gradients(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for row, (image, baseline, contrast) in enumerate(zip(problem.x, baselines, problem.contrast, strict=True)):
                 self._delta.set_weights([contrast[:, None]])
                 self._background = baseline[None]
                 maps[row] = self._explainer.shap_values(image[None], check_additivity=False)[0, ..., 0]
         return maps
+
+
+@contextmanager
+def _restored_gradients() -> Iterator[None]:
+    """Gives TensorFlow its own recorder of gradients back, also where SHAP fails, which leaves its own in place."""
+    recorder = execute.record_gradient
+    try:
+        yield
+    finally:
+        execute.record_gradient = recorder
