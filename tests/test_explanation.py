@@ -247,7 +247,7 @@ def test_type_error_of_a_baseline_is_its_own(clf, x):
 
 def test_graph_that_a_method_cannot_explain(x):
     clf = gx.load_classifier(lambda z: tf.sort(tf.reshape(z, (-1, 64)))[:, :3], output="logits")
-    with pytest.raises(UnsupportedOpError, match="TopKV2|Sort"):
+    with pytest.raises(UnsupportedOpError, match="TopKV2"):
         gx.explain(clf, x, target=None, baseline="zero", method="deeplift")
 
 

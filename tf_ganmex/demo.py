@@ -32,6 +32,7 @@ GAN_OPTIONS = {
 MEASURED = 100  # test images in the table
 SHOWN = 4  # test images in the first picture
 FLIPS = 100
+OPTIONS = {"integrated_gradients": {"steps": 50}, "deepshap": {"backend": "graph"}}  # for a table within seconds
 TITLES = {
     "gradient": "Gradient",
     "integrated_gradients": "IG",
@@ -136,7 +137,7 @@ def measure(clf: Classifier, question: Question, compared: dict[str, Callable]) 
         ]
         rows.append([name, f"{share:.0%}", f"{distance:.2f}", *(f"{area:.3f}" for area in areas)])
     samples = compared["random"]
-    expected = attributions.expected_gradients(clf, x, origin, target, samples)
+    expected = attributions.expected_gradients(clf, x, origin, target, samples, steps=50)
     gradient = attributions.gradient(clf, x, origin, target)
     heads = ["baseline", "classified as target", "L2 distance"] + [
         f"AOPC {TITLES[m]}" for m in TITLES if m != "gradient"
@@ -153,7 +154,7 @@ def measure(clf: Classifier, question: Question, compared: dict[str, Callable]) 
 def _maps(clf: Classifier, question: Question, method: str, images: np.ndarray) -> np.ndarray:
     function: Any = getattr(attributions, method)
     arguments = () if method == "gradient" else (images,)
-    return function(clf, question.x, question.origin, question.target, *arguments)
+    return function(clf, question.x, question.origin, question.target, *arguments, **OPTIONS.get(method, {}))
 
 
 def _area(clf: Classifier, question: Question, maps: np.ndarray) -> float:

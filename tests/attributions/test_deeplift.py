@@ -348,6 +348,7 @@ def compare_with_deepexplain(model, x, baseline, origin, target, *, compared, to
         assert_close(maps, deepexplain(model, x, baseline, contrast, score), tolerance)
 
 
+@pytest.mark.filterwarnings("ignore:Do not pass an `input_shape`")
 @pytest.mark.parametrize("name", ["keras2_mixed.h5", "keras2_softmax.h5"])
 def test_deepexplain_rules_on_trained_model(name, shared):
     model = keras.models.load_model(shared / "models" / "legacy" / name, compile=False)

@@ -64,6 +64,7 @@ for _ in range(6):
     asked(gx.load_classifier(folder + "/model.keras"))
     asked(gx.load_classifier(folder + "/exported"))
     asked(gx.load_classifier(folder + "/fixed"))
+    asked(gx.load_classifier(folder + "/v1"))
 print("END", file=sys.stderr)
 try:
     gx.load_classifier(folder + "/python", trusted=True)
@@ -87,6 +88,12 @@ def many(tmp_path_factory):
         module = tf.Module()
         module.function = tf.function(function, input_signature=[tf.TensorSpec((batch, 8, 8, 1))])
         tf.saved_model.save(module, str(folder / name), {"serving_default": module.function})
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        x = v1.placeholder(tf.float32, (None, 8, 8, 1))
+        z = tf.reshape(x, (-1, 64)) @ v1.get_variable("kernel", (64, 3), use_resource=False)
+        session.run(v1.global_variables_initializer())
+        v1.saved_model.simple_save(session, str(folder / "v1"), {"x": x}, {"z": z})
     return python(MANY, folder)
 
 

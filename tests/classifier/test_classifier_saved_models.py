@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 import tf_ganmex as gx
+from tf_ganmex._backend import keras
 from tf_ganmex.errors import ImageError, ModelError, OptionError, SignatureError
 
 v1 = tf.compat.v1
@@ -216,6 +217,42 @@ def test_images_larger_than_a_fixed_batch_are_checked_too(net, tmp_path, refuses
     clf = gx.load_classifier(save(net, tmp_path, shape=(4, 8, 8, 2), serving_default=lambda x: {"z": net.logits(x)}))
     with refuses(ImageError, "(n, 8, 8, 2)", "(4, 8, 8, 1)"):
         clf.logits(np.zeros((4, 8, 8, 1), np.float32))
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_a_keras_model_of_a_fixed_batch(hard, net, images):
+    image = keras.Input((8, 8, 2), batch_size=4)
+    flat = keras.ops.reshape(image, (4, 128)) if hard else keras.layers.Flatten()(image)
+    model = keras.Model(image, keras.layers.Dense(4)(flat))
+    expected = images.reshape(5, 128) @ model.layers[-1].kernel.numpy()
+    clf = gx.load_classifier(model)
+    assert clf.graph.batch == (4 if hard else None)
+    for count in (1, 4, 5):
+        assert_logits(clf, images[:count], expected[:count])
+
+
+def test_a_callable_of_a_fixed_batch(net, images, refuses):
+    def function(x):
+        return tf.reshape(x, (4, 128)) @ net.kernel
+
+    with refuses(ModelError, "one row of outputs per image", "output shape=(4, 4)", "tf.TensorSpec"):
+        gx.load_classifier(function, input_shape=(8, 8, 2))
+    fixed = tf.function(function, input_signature=[tf.TensorSpec((4, 8, 8, 2))])
+    assert_logits(gx.load_classifier(fixed), images, net.logits(images))
+
+
+def test_half_precision_images(net, tmp_path, images):
+    path = save(net, tmp_path, dtype=tf.float16, serving_default=lambda x: {"z": net.logits(tf.cast(x, tf.float32))})
+    clf = gx.load_classifier(path)
+    assert clf.dtype == np.float32
+    assert_logits(clf, images, net.logits(images.astype(np.float16).astype(np.float32)))
+
+
+def test_images_of_unknown_shape(net, tmp_path, images, refuses):
+    path = save(net, tmp_path, shape=None, serving_default=lambda x: {"z": net.logits(x)})
+    with refuses(ModelError, "images (n, h, w, c)", "input_shape=(h, w, c)"):
+        gx.load_classifier(path)
+    assert_logits(gx.load_classifier(path, input_shape=(8, 8, 2)), images, net.logits(images))
 
 
 # --- TensorFlow 1 -----------------------------------------------------------------------------------------------------

@@ -117,6 +117,19 @@ def test_configurations_that_name_code(harm, name, suffix, tmp_path, make_small,
     assert "Zen" not in capfd.readouterr().out, "the module was imported"
 
 
+def test_a_layer_of_the_users_own(tmp_path, make_small, refuses):
+    class Own(layers.Layer):
+        def call(self, x):
+            return x
+
+    model = make_small(Own(), layers.Dense(4))
+    model.save(tmp_path / "m.keras")
+    with refuses(UntrustedModelError, "Own", "register_keras_serializable", "pass the model"):
+        gx.load_classifier(tmp_path / "m.keras")
+    with refuses(ModelError, "Own", "pass the model"):
+        gx.load_classifier(tmp_path / "m.keras", trusted=True)
+
+
 @pytest.mark.parametrize("name", ["keras", "tf_keras"])
 def test_ordinary_functions_are_no_code(name, tmp_path, images):
     """Operators, TensorFlow functions and activations given as functions."""

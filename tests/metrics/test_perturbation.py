@@ -45,7 +45,7 @@ def by_loop(clf, x, attributions, origin, target, score):
         image = image.copy()
         curve = [clf.score_delta(image[None], int(o), int(t), score)[0]]
         # Highest first; Python's sort keeps equal ones in the order of the image.
-        for feature in sorted(range(image.size), key=lambda i, m=map_.ravel(): -m[i]):
+        for feature in sorted(range(image.size), key=lambda i, flat=map_: -flat.flat[i]):
             image.flat[feature] = low + high - image.flat[feature]
             curve.append(clf.score_delta(image[None], int(o), int(t), score)[0])
         curves.append(curve)

@@ -162,6 +162,12 @@ def _freeze(traced: sources.Traced, value_range: tuple[float, float]) -> tuple[F
             f"Expected the value_range of the {traced.image.dtype.name} images that the model takes. Received: "
             f"value_range={value_range}. Pass value_range=(0, 255) and images in that range, of any type."
         )
+    if shape[0] is None and traced.output.shape.rank and traced.output.shape[0] is not None:
+        raise ModelError(
+            f"Expected one row of outputs per image. Received: output shape={traced.output.shape} for any number of "
+            "images. Fix the batch in the model's input (keras.Input(batch_size=), or the tf.TensorSpec), or reshape "
+            "with -1."
+        )
     return freeze(traced.concrete, traced.image, traced.output)
 
 
@@ -224,8 +230,9 @@ def _find_head(
         if _agree(outputs, _outputs(cut, x, weights), head, found):
             return cut, head
     logarithms = found is not None and found.op == "LogSoftmax"
-    wide = [_probe(engine, value_range, contrast) for contrast in _WIDE]
-    if output == "probabilities" or (not logarithms and _look_like_probabilities(engine, kind, outputs, wide, weights)):
+    if output == "probabilities" or (
+        not logarithms and _look_like_probabilities(engine, weights, kind, outputs, value_range)
+    ):
         return engine, Head(kind, "probabilities")
     return engine, Head(kind, "logits")
 
@@ -247,19 +254,28 @@ def _agree(whole: np.ndarray, cut: np.ndarray, head: Head, found: Activation) ->
 
 
 def _look_like_probabilities(
-    engine: Engine, kind: Kind, outputs: np.ndarray, wide: Sequence[tf.Tensor], weights: tuple[tf.Tensor, ...]
+    engine: Engine,
+    weights: tuple[tf.Tensor, ...],
+    kind: Kind,
+    outputs: np.ndarray,
+    value_range: tuple[float, float],
 ) -> bool:
     """Whether outputs without a visible activation are probabilities all the same (a renormalised softmax, say)."""
     if kind != "softmax" and isinstance(engine, FrozenGraph) and ends_linearly(engine):
         return False
-    values = [outputs]
-    for x in wide:  # images far out of range take a logit out of [0, 1]
+    if not _could_be_probabilities(outputs, kind):
+        return False
+    for contrast in _WIDE:  # images far out of range take a logit out of [0, 1]
         with contextlib.suppress(ModelError):  # a callable may refuse them
-            values.append(_outputs(engine, x, weights))
-    rows = np.concatenate(values)
-    rows = rows[np.isfinite(rows).all(-1)]
-    inside = bool(((rows >= 0) & (rows <= 1)).all())
-    return inside and (kind != "softmax" or bool(np.allclose(rows.sum(-1), 1, atol=_HALF_TOLERANCE)))
+            rows = _outputs(engine, _probe(engine, value_range, contrast), weights)
+            if not _could_be_probabilities(rows[np.isfinite(rows).all(-1)], kind):
+                return False
+    return True
+
+
+def _could_be_probabilities(outputs: np.ndarray, kind: Kind) -> bool:
+    inside = bool(((outputs >= 0) & (outputs <= 1)).all())
+    return inside and (kind != "softmax" or bool(np.allclose(outputs.sum(-1), 1, atol=_HALF_TOLERANCE)))
 
 
 def _probe(engine: Engine, value_range: tuple[float, float], contrast: float = 1.0) -> tf.Tensor:

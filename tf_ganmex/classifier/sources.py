@@ -63,17 +63,17 @@ def trace_model(model: Any, shape: tuple | None) -> Traced:
     """Traces a Keras model in inference mode."""
     spec = _model_input(model, shape)
     failure: Exception | None = None
-    for batch in dict.fromkeys([None, spec.shape[0]]):
+    for batch in dict.fromkeys([None, spec.shape[0]]):  # a model may be built for one batch size only
         try:
-            return trace_callable(
-                lambda x: model(_packed(model, x), training=False),
-                tf.TensorSpec([batch, *spec.shape[1:]], spec.dtype),
-                owner=model,
-            )
+            images = tf.TensorSpec([batch, *spec.shape[1:]], spec.dtype)
+            traced = trace_callable(lambda x: model(_packed(model, x), training=False), images, owner=model)
         except ModelError:
             raise
-        except Exception as error:  # a model may be built for one batch size only
+        except Exception as error:
             failure = error
+        else:
+            if batch == spec.shape[0] or traced.output.shape.rank is None or traced.output.shape[0] is None:
+                return traced
     raise ModelError(
         f"Expected a Keras model that can be called. Received: {model!r}, which fails on images of shape "
         f"{tuple(spec.shape)}: {failure}. Call it on such images yourself to see why."
