@@ -29,7 +29,7 @@ GAN_OPTIONS = {
     "steps": 1500, "every": 250, "learning_rate": 5e-4, "filters": 16, "blocks": 2, "classification_weight": 20.0,
     "similarity_weight": 40.0, "reconstruction_weight": 0.0, "dtype": "float32",
 }  # fmt: skip
-MEASURED = 100  # test images in the table
+MEASURED = 50  # test images in the table
 SHOWN = 4  # test images in the first picture
 FLIPS = 100
 OPTIONS = {"integrated_gradients": {"steps": 50}, "deepshap": {"backend": "graph"}}  # for a table within seconds

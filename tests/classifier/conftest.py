@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ import tensorflow as tf
 from tf_ganmex._backend import keras
 
 layers = keras.layers
-LEGACY = Path(__file__).parents[2] / ".." / "shared" / "models" / "legacy"
 
 
 @contextmanager
@@ -36,11 +34,9 @@ def refuses():
 
 
 @pytest.fixture
-def legacy():
+def legacy(shared):
     """The folder of models written by TensorFlow 2.15."""
-    if not LEGACY.exists():
-        pytest.skip("shared/models/legacy is not here")
-    return LEGACY
+    return shared / "models" / "legacy"
 
 
 @pytest.fixture
