@@ -32,7 +32,10 @@ GAN_OPTIONS = {
 MEASURED = 50  # test images in the table
 SHOWN = 4  # test images in the first picture
 FLIPS = 100
-OPTIONS = {"integrated_gradients": {"steps": 50}, "deepshap": {"backend": "graph"}}  # for a table within seconds
+OPTIONS: dict[str, dict[str, Any]] = {
+    "integrated_gradients": {"steps": 50},
+    "deepshap": {"backend": "graph"},
+}  # for a table within seconds
 TITLES = {
     "gradient": "Gradient",
     "integrated_gradients": "IG",

@@ -88,10 +88,10 @@ def test_without_discriminator(gan, saved, clf, images):
     assert not (saved / "discriminator.npz").exists()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        again = load_ganmex(saved)
+        again = load_ganmex(saved, classifier=clf)
     np.testing.assert_array_equal(again.generate(images, 1), gan.generate(images, 1))
     with pytest.warns(UserWarning, match="without its discriminator"):
-        load_ganmex(saved, classifier=clf)
+        again.fit(again.dataset(images, np.zeros(len(images), int), batch_size=2), steps_per_epoch=1, verbose=0)
 
 
 def test_another_classifier_is_warned_of(saved, make_clf):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ class GANMEX(Eq9Trainer):
     """
 
     notes: dict[str, Any]
+    has_new_discriminator = False  # saved without its own, which matters only when training goes on
 
     def __init__(
         self,
@@ -157,6 +159,11 @@ class GANMEX(Eq9Trainer):
             OptionError: if `steps_per_epoch` is missing for a dataset without end.
         """
         check_trainable(self.classifier)
+        if self.has_new_discriminator:
+            warnings.warn(
+                "This GANMEX was saved without its discriminator: training starts with a new one.", stacklevel=2
+            )
+            self.has_new_discriminator = False
         if isinstance(x, tf.data.Dataset):
             check_epoch_length(x, options.get("steps_per_epoch"))
             # Keras would warn that it does not shuffle a dataset.

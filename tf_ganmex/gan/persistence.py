@@ -94,12 +94,7 @@ def load_ganmex(path: str | Path, classifier: FrozenClassifier | None = None) ->
     for name in _NETWORKS:
         if f"{name}.npz" in config["files"]:
             _unpack(directory / f"{name}.npz", config["files"][f"{name}.npz"], getattr(gan, name))
-    if "discriminator.npz" not in config["files"] and classifier is not None:
-        warnings.warn(
-            f"The GANMEX at {str(directory)!r} was saved without its discriminator. Training starts with a new one.",
-            UserWarning,
-            stacklevel=2,
-        )
+    gan.has_new_discriminator = "discriminator.npz" not in config["files"]
     gan.step.assign(config["step"])
     gan.notes.update(config["notes"])
     return gan
