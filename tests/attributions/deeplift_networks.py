@@ -78,6 +78,7 @@ NETWORKS = {
     "rms norm": around(lambda: layers.RMSNormalization(), lambda: conv(4, 2)),
     "unit norm": around(lambda: layers.Flatten(), lambda: layers.UnitNormalization()),
     "depthwise": around(lambda: layers.DepthwiseConv2D(3, activation="relu")),
+    "grouped": around(lambda: conv(6, groups=3)),
     "separable": around(lambda: layers.SeparableConv2D(4, 3, activation="relu")),
     "transposed": around(lambda: layers.Conv2DTranspose(4, 3, 2, activation="relu")),
     "dropout": around(lambda: layers.Dropout(0.5), lambda: layers.SpatialDropout2D(0.3), lambda: conv(3, 2)),

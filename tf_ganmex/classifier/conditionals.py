@@ -15,7 +15,7 @@ _FUNCTIONAL = {"If": "StatefulPartitionedCall", "StatelessIf": "PartitionedCall"
 
 
 def fold_conditionals(definition: graph_pb2.GraphDef, output: str) -> graph_pb2.GraphDef:
-    """The graph in which every conditional with a constant predicate is replaced by the branch that it takes.
+    """The graph with calls inlined, and every conditional with a constant predicate replaced by the branch it takes.
 
     Control inputs must still be there: they alone say to which branch a constant belongs.
 
@@ -23,7 +23,7 @@ def fold_conditionals(definition: graph_pb2.GraphDef, output: str) -> graph_pb2.
         definition: the graph, which is changed.
         output: name of the tensor to keep.
     """
-    if not any(node.op in {*_FUNCTIONAL, "Switch"} for node in definition.node):
+    if not any(node.op in {*_FUNCTIONAL, *_FUNCTIONAL.values(), "Switch"} for node in definition.node):
         return definition
     changed = True
     while changed:

@@ -97,6 +97,10 @@ def _name_when_frozen(concrete: Any, frozen: Any, output: tf.Tensor) -> str:
 
 
 def _clean(definition: graph_pb2.GraphDef) -> None:
+    # Keras compiles grouped convolutions as functions of their own, which would not be inlined.
+    for holder in [*_all_nodes(definition), *definition.library.function]:
+        for name in ("_XlaMustCompile", "_noinline"):
+            holder.attr.pop(name, None)
     for node in _all_nodes(definition):
         # silu and others wrap themselves in a custom gradient that does not exist in another process.
         node.attr.pop("_gradient_op_type", None)
