@@ -17,15 +17,16 @@ _ADVICE = (
     "and start Python again."
 )
 
-if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
-    raise BackendError(
-        f"tf-ganmex needs Keras on the TensorFlow backend. Received: KERAS_BACKEND={os.environ['KERAS_BACKEND']!r}. "
-        + _ADVICE
-    )
+_asked = os.environ.get("KERAS_BACKEND") or "tensorflow"
+if _asked != "tensorflow":
+    raise BackendError(f"Expected Keras on the TensorFlow backend. Received: KERAS_BACKEND={_asked!r}. {_ADVICE}")
 
-import keras  # noqa: E402  (only after the check above)
+try:
+    import keras
+except ModuleNotFoundError as error:  # keras.json names a backend that is not installed, say
+    raise BackendError(f"Expected Keras on the TensorFlow backend. Received: {error}. {_ADVICE}") from error
 
 if keras.config.backend() != "tensorflow":
     raise BackendError(
-        f"tf-ganmex needs Keras on the TensorFlow backend. Received: backend={keras.config.backend()!r}. " + _ADVICE
+        f"Expected Keras on the TensorFlow backend. Received: backend={keras.config.backend()!r}. {_ADVICE}"
     )
