@@ -109,6 +109,8 @@ def test_explaining_an_image_file_resizes_it_and_says_so(models, tmp_path, capsy
         (["explain", "MODEL", "--dataset", "digits", "--target", "pear"], "pear"),
         (["explain", "MODEL", "--dataset", "digits", "--target", "1", "--indices", "5000"], "5000"),
         (["explain", "MODEL", "--dataset", "digits", "--target", "1", "--baseline", "nowhere"], "nowhere"),
+        (["explain", "MODEL", "--dataset", "digits", "--target", "9", "--origin", "9"], "other than"),
+        (["explain", "MODEL", "x.png", "--indices", "1", "--target", "1"], "both"),
         (["explain", "MODEL", "--dataset", "digits", "--target", "1", "--rule", "simpson"], "simpson"),
         (["train", "MODEL", "nowhere.npz", "--out", "x"], "nowhere.npz"),
         (["train", "MODEL", "digits", "--out", "x", "--steps", "750"], "750"),

@@ -355,3 +355,16 @@ def test_failed_writing_leaves_the_old_file(tmp_path):
 def test_picture(method, target, clf, x):
     e = gx.explain(clf, x[:2], origin=0, target=target, baseline="blurred", method=method)
     assert isinstance(e.plot(title="why"), Figure)
+
+
+def test_a_class_may_be_given_by_name_and_a_model_is_not_a_classifier():
+    model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    clf = gx.load_classifier(model, class_names=["apple", "orange", "pear"])
+    x = np.full((1, 4, 4, 1), 0.5, np.float32)
+    by_name = gx.explain(clf, x, origin="apple", target="pear", baseline="zero", method="deeplift")
+    by_number = gx.explain(clf, x, origin=0, target=2, baseline="zero", method="deeplift")
+    np.testing.assert_array_equal(by_name.attributions, by_number.attributions)
+    with pytest.raises(gx.errors.ModelError, match="load_classifier"):
+        gx.explain(model, x, target=1, baseline="zero")
+    with pytest.raises(gx.errors.BaselineError, match=r"Call it: zero\(\)"):
+        gx.explain(clf, x, origin=0, target=1, baseline=gx.baselines.zero)

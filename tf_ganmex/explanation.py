@@ -27,7 +27,7 @@ from tf_ganmex.attributions.problem import (
     pose,
 )
 from tf_ganmex.classifier import Classifier
-from tf_ganmex.errors import ImageError, OptionError
+from tf_ganmex.errors import ImageError, ModelError, OptionError
 from tf_ganmex.files import replaced
 
 if TYPE_CHECKING:
@@ -151,6 +151,7 @@ def explain(
         clf: the classifier.
         x: images (n, h, w, c) in its value range, or one image (h, w, c).
         target: class or classes (n,) to compare with; None for one-vs-all; ``"average"`` for the mean over all others.
+            One class may be given by its name.
         origin: class or classes (n,) to explain; None takes the predicted ones.
         baseline: what to compare the images with: (n, h, w, c), (h, w, c), (n or 1, k, h, w, c), a callable
             (x, target) -> images such as ``gan.generate`` or those of ``gx.baselines``, or ``"zero"``, ``"maximum"``
@@ -166,6 +167,12 @@ def explain(
         OptionError: for an unknown method or option.
         ImageError, LabelError, BaselineError: for arguments that do not fit.
     """
+    if not isinstance(clf, Classifier):
+        raise ModelError(
+            f"Expected a classifier from load_classifier. Received: clf of type {type(clf).__name__}. "
+            "Pass gx.load_classifier(model)."
+        )
+    target, origin = _class_number(clf, target), _class_number(clf, origin)
     if method not in METHODS:
         raise OptionError(f"Expected method to be one of {METHODS}. Received: method={method!r}.")
     _check_options(method, options)
@@ -218,6 +225,12 @@ def _baseline_for(problem: Problem, baseline: Any, method: str) -> Any:
     if not callable(checked) or asks_every_target(problem, checked):
         return checked
     return baseline_images(problem, checked, slice(None))
+
+
+def _class_number(clf: Classifier, label: Any) -> Any:
+    """The number of a class given by name; anything else as it is."""
+    named = isinstance(label, str) and label != AVERAGE and label in clf.class_names
+    return clf.class_names.index(label) if named else label
 
 
 def _named(baseline: Any) -> Any:

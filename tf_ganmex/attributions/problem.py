@@ -16,6 +16,7 @@ from tf_ganmex.errors import BaselineError, LabelError, OptionError
 Baseline = Any  # (h, w, c), (n, h, w, c), (n or 1, k, h, w, c), or a callable (x, target) -> images like x
 
 AVERAGE = "average"
+MAKERS = {"zero", "maximum", "blurred", "nearest", "random_sample"}  # functions that make a baseline
 _FEATURES_PER_BATCH = 2**20  # input features in flight: with the activations behind them, some hundred MB
 _BASELINE_FEATURES = 2**23  # features of the baselines made at a time: a search reads its candidates once for all
 _MAX_BATCH = 512
@@ -90,6 +91,9 @@ def check_baseline(problem: Problem, baseline: Baseline) -> Baseline:
     Raises:
         BaselineError: if its shape or values do not fit the images.
     """
+    if getattr(baseline, "__qualname__", "") in MAKERS and baseline.__module__ == "tf_ganmex.baselines":
+        name = baseline.__name__
+        raise BaselineError(f"Expected a baseline. Received: the function gx.baselines.{name}. Call it: {name}().")
     baseline = getattr(baseline, "generate", baseline)  # a GANMEX model
     if hasattr(baseline, "in_value_range"):  # the same image whatever the target: no need to ask for each
         baseline = baseline.in_value_range(problem.clf.value_range)(problem.x[0])

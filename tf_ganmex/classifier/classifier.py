@@ -89,6 +89,12 @@ class Classifier:
         self._weights = weights
         self._class_names = tuple(class_names)
 
+    def __repr__(self) -> str:
+        """What it takes and how many classes it knows."""
+        if "engine" not in vars(self):
+            return "Classifier(input_shape=unknown)"
+        return f"Classifier(input_shape={self.input_shape}, num_classes={self.num_classes})"
+
     @property
     def input_shape(self) -> tuple[int | None, ...]:
         """(h, w, c) of an image; None where any size will do."""

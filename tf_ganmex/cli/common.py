@@ -89,8 +89,10 @@ def read_dataset(options: argparse.Namespace, name: str) -> Dataset:
     return load_dataset(name, data_dir=options.data_dir, image_size=tuple(size * 2)[:2] if size else None)
 
 
-def read_classifier(options: argparse.Namespace, class_names: list[str] | None = None) -> Classifier:
-    """The classifier ``options.model``; class names are used where their number fits."""
+def read_classifier(
+    options: argparse.Namespace, class_names: list[str] | None = None, guessed: list[str] | None = None
+) -> Classifier:
+    """The classifier ``options.model``, with ``class_names``, or with those of the data where their number fits."""
     from tf_ganmex.classifier import load_classifier
 
     def load(names: list[str] | None) -> Classifier:
@@ -103,5 +105,5 @@ def read_classifier(options: argparse.Namespace, class_names: list[str] | None =
             trusted=options.trusted,
         )
 
-    clf = load(None)
-    return load(class_names) if class_names and len(class_names) == clf.num_classes else clf
+    clf = load(class_names)
+    return load(guessed) if class_names is None and guessed and len(guessed) == clf.num_classes else clf

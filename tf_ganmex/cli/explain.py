@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tf_ganmex.datasets import Dataset
 
 EXAMPLES = """examples:
-  ganmex explain model.keras photo.jpg --target orange --baseline my_ganmex/
+  ganmex explain model.keras photo.jpg --class-names apple orange --target orange --baseline my_ganmex/
   ganmex explain savedmodel/ a.png b.png --target 3 5 --baseline zero --method deeplift occlusion
   ganmex explain mnist.keras --dataset mnist --indices 0-4 17 --target all --baseline nearest
 
@@ -47,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--indices", nargs="+", metavar="I", help="which test images: 3 8 20-25 (default: the first 8)")
     parser.add_argument("--target", nargs="+", required=True, metavar="CLASS",
                         help="classes to compare with, by number or name, or all")  # fmt: skip
+    parser.add_argument("--class-names", nargs="+", metavar="NAME", help="of the model's outputs, in their order")
     parser.add_argument("--origin", metavar="CLASS", help="the class to explain (default: what the classifier says)")
     parser.add_argument("--baseline", default="zero", metavar="B",
                         help=f"GANMEX directory, or {', '.join(WITHOUT_DATA + FROM_DATA)} (default: zero)")  # fmt: skip
@@ -69,13 +70,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Explains, writes, and prints what was found."""
-    if bool(options.images) == bool(options.indices) and options.images:
+    if options.images and options.indices:
         raise OptionError("Expected image files or --indices. Received: both. Leave one of them out.")
     if not options.images and not options.dataset:
         raise OptionError("Expected image files, or --dataset with --indices. Received: neither. Name what to explain.")
     import_tensorflow()
     data = read_dataset(options, options.dataset) if options.dataset else None
-    clf = read_classifier(options, data.class_names if data else None)
+    clf = read_classifier(options, options.class_names, data.class_names if data else None)
     x, names = _images(options, clf, data)
     origin = clf.predict(x) if options.origin is None else [_class(clf, options.origin)] * len(x)
     targets = range(clf.num_classes) if options.target == ["all"] else [_class(clf, name) for name in options.target]
@@ -85,6 +86,8 @@ def run(options: argparse.Namespace) -> None:
             explanation = _explain(options, clf, data, x, origin, target, method)
             if explanation is not None:
                 maps[method][target] = explanation
+    if not any(maps.values()):
+        raise LabelError("Expected a target other than the class of every image. Received: images of that class only.")
     if options.target == ["all"]:
         _write_target_grids(options, clf, x, names, origin, maps)
 
@@ -139,7 +142,10 @@ def _class(clf: Classifier, name: str) -> int:
     if name.isdigit() and int(name) < clf.num_classes:
         return int(name)
     known = ", ".join(clf.class_names[:20]) + (", ..." if clf.num_classes > 20 else "")
-    raise LabelError(f"Expected a class by number (0 to {clf.num_classes - 1}) or name ({known}). Received: {name!r}.")
+    raise LabelError(
+        f"Expected a class by number (0 to {clf.num_classes - 1}) or name ({known}). Received: {name!r}. "
+        "Give the model's class names with --class-names."
+    )
 
 
 def _explain(
@@ -158,6 +164,9 @@ def _explain(
     from tf_ganmex.explanation import explain
 
     chosen = np.flatnonzero(np.asarray(origin) != target)
+    if len(chosen) < len(x) and options.target != ["all"]:
+        name = clf.class_names[target]
+        say(f"{len(x) - len(chosen)} of {len(x)} images are {name} already, and are not explained against {name}")
     if not chosen.size:
         return None
     baseline = _baseline(options, clf, data, method)
@@ -186,6 +195,11 @@ def _baseline(options: argparse.Namespace, clf: Classifier, data: Dataset | None
     if options.baseline in WITHOUT_DATA:
         return options.baseline
     if options.baseline not in FROM_DATA:
+        if not Path(options.baseline).is_dir():
+            raise OptionError(
+                f"Expected --baseline to be a GANMEX directory or one of {', '.join(WITHOUT_DATA + FROM_DATA)}. "
+                f"Received: {options.baseline!r}."
+            )
         return load_ganmex(options.baseline, clf).generate
     if data is None:
         raise OptionError(f"Expected --dataset for the baseline {options.baseline!r}. Received: no --dataset.")

@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> None:
     from tf_ganmex.training import in_value_range, train_ganmex
 
     data = read_dataset(options, options.dataset)
-    clf = read_classifier(options, data.class_names)
+    clf = read_classifier(options, guessed=data.class_names)
     predicted = clf.predict(in_value_range(data.x_test, clf.value_range))
     say(f"{options.model}: accuracy {(predicted == data.y_test).mean():.4f} on {len(predicted)} test images")
     callbacks = [keras.callbacks.TensorBoard(options.tensorboard)] if options.tensorboard else []
