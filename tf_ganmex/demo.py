@@ -148,6 +148,7 @@ def measure(clf: Classifier, question: Question, compared: dict[str, Callable]) 
     lines = [heads, ["---"] * len(heads), *rows]
     note = (
         f"{len(x)} test images, each against a random other class; AOPC over {FLIPS} flips, higher is better. "
+        "MDTS is the nearest training image of the target class. "
         f"Without a single baseline: gradient {_area(clf, question, gradient):.3f}, expected gradients "
         f"{_area(clf, question, expected):.3f}."
     )
