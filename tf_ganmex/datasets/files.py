@@ -185,7 +185,7 @@ def _check_bytes(path: Path, name: str, size: int) -> None:
 
 @contextmanager
 def _archive_errors(path: Path) -> Iterator[None]:
-    """A damaged archive as our error; zipfile says RuntimeError and NotImplementedError for what it cannot decrypt."""
+    """A damaged archive as our error; zipfile has errors of its own for what it cannot decrypt."""
     try:
         yield
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError) as error:

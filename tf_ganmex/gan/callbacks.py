@@ -36,8 +36,7 @@ class EverySteps(keras.callbacks.Callback):
         self._last = step
 
     def act(self, step: int) -> None:
-        """Do what is due at this step."""
-        raise NotImplementedError
+        """Do what is due at this step; nothing, unless a subclass says so."""
 
 
 class ImageGrid(EverySteps):
