@@ -20,13 +20,14 @@ from tf_ganmex.errors import OptionError
 from tf_ganmex.explanation import explain
 from tf_ganmex.files import replaced
 from tf_ganmex.gan import GANMEX, load_ganmex
-from tf_ganmex.training import save_classifier, train_classifier, train_ganmex
+from tf_ganmex.training import Recipe, save_classifier, train_classifier, train_ganmex
 
 PRETRAINED = Path(tf_ganmex.__file__).parents[1] / "saved_models" / "digits"
 CLASSIFIER, GAN = "classifier.keras", "ganmex"
 EPOCHS = 30
-GAN_OPTIONS = {
-    "steps": 1500, "every": 250, "learning_rate": 5e-4, "filters": 16, "blocks": 2, "classification_weight": 20.0,
+RECIPE: dict[str, Any] = {"steps": 1500, "learning_rate": 5e-4}
+GAN_OPTIONS: dict[str, Any] = {
+    "filters": 16, "blocks": 2, "classification_weight": 20.0,
     "similarity_weight": 40.0, "reconstruction_weight": 0.0, "dtype": "float32",
 }  # fmt: skip
 MEASURED = 50  # test images in the table
@@ -118,8 +119,8 @@ def _train(out: Path, data: Dataset, seed: int) -> tuple[Classifier, GANMEX]:
     settings = {"architecture": "auto", "epochs": EPOCHS, "seed": seed}
     save_classifier(model, data, out / CLASSIFIER, settings)
     clf = load_classifier(model, class_names=data.class_names)
-    print(f"classifier trained: {out / CLASSIFIER}; now GANMEX, {GAN_OPTIONS['steps']} steps", flush=True)
-    gan = train_ganmex(clf, data, out / "training", seed=seed, **GAN_OPTIONS)  # type: ignore[arg-type]
+    print(f"classifier trained: {out / CLASSIFIER}; now GANMEX, {RECIPE['steps']} steps", flush=True)
+    gan = train_ganmex(clf, data, out / "training", recipe=Recipe(**RECIPE), every=250, seed=seed, **GAN_OPTIONS)
     gan.save(out / GAN, weights_dtype="float16", discriminator=False, notes={"dataset": data.name, "seed": seed})
     return clf, gan
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,12 @@ from tf_ganmex.classifier import Classifier
 from tf_ganmex.datasets import Dataset
 from tf_ganmex.errors import OptionError
 from tf_ganmex.files import replaced
-from tf_ganmex.gan import GANMEX, Checkpoints, ImageGrid
+from tf_ganmex.gan import GANMEX, Checkpoints, ImageGrid, estimator
 from tf_ganmex.gan.ganmex import BETAS
+from tf_ganmex.gan.presets import Preset
+
+TRAINERS = ("keras", "estimator")
+DECAYS = ("cosine", "constant")
 
 
 def train_classifier(
@@ -70,14 +75,64 @@ def train_classifier(
     return model
 
 
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How fast and on what a GANMEX is trained; the defaults are those of the command line.
+
+    Attributes:
+        steps: training steps.
+        batch_size: images a batch; 32 where neither it nor ``per_class`` is given.
+        per_class: instead, images of every class a batch.
+        learning_rate: of Adam, at the start.
+        discriminator_learning_rate: of the discriminator's, where it is another.
+        betas: of Adam.
+        epsilon: of Adam.
+        decay: whether the learning rates fall to zero along a cosine (``"cosine"``) or not (``"constant"``).
+    """
+
+    steps: int = 10_000
+    batch_size: int | None = None
+    per_class: int | None = None
+    learning_rate: float = 3e-4
+    discriminator_learning_rate: float | None = None
+    betas: tuple[float, float] = BETAS
+    epsilon: float = 1e-7
+    decay: str = "cosine"
+
+    def __post_init__(self) -> None:
+        """OptionError for what no training can follow."""
+        if self.steps < 1:
+            raise OptionError(f"Expected steps >= 1. Received: steps={self.steps}. Take 1500, for example.")
+        if self.decay not in DECAYS:
+            raise OptionError(f"Expected decay to be one of {', '.join(DECAYS)}. Received: decay={self.decay!r}.")
+
+    @classmethod
+    def published(cls, preset: Preset) -> Recipe:
+        """That of a published run."""
+        return cls(
+            steps=preset.steps,
+            per_class=preset.per_class,
+            learning_rate=preset.generator_learning_rate,
+            discriminator_learning_rate=preset.discriminator_learning_rate,
+            betas=preset.betas,
+            epsilon=preset.epsilon,
+            decay="constant",
+        )
+
+    @property
+    def learning_rates(self) -> tuple[float, float]:
+        """Of generator and discriminator."""
+        discriminator = self.discriminator_learning_rate
+        return self.learning_rate, self.learning_rate if discriminator is None else discriminator
+
+
 def train_ganmex(
     clf: Classifier,
     data: Dataset,
     directory: str | os.PathLike[str],
     *,
-    steps: int = 10_000,
-    batch_size: int = 32,
-    learning_rate: float = 3e-4,
+    trainer: str = "keras",
+    recipe: Recipe | None = None,
     every: int = 500,
     pictures: int = 8,
     seed: int = 0,
@@ -87,21 +142,19 @@ def train_ganmex(
 ) -> GANMEX:
     """Trains a GANMEX generator for a classifier, or goes on with one that was stopped.
 
-    Adam (β 0.5, 0.999) with learning rates that fall to zero along a cosine. Checkpoints and pictures go to
-    ``directory``; called again with the same arguments after an interruption, training goes on from the last
-    checkpoint and ends with the same weights as if it had never stopped.
+    Checkpoints and pictures go to ``directory``; called again with the same arguments after an interruption, training
+    goes on from the last checkpoint and ends with the same weights as if it had never stopped.
 
     Args:
         clf: the classifier to explain.
         data: its data; only the training images are used, and the first test images for the pictures.
-        directory: where ``checkpoints/`` and ``pictures/`` go.
-        steps: training steps, each of ``batch_size`` images.
-        batch_size: images a step.
-        learning_rate: of both networks, at the start.
-        every: steps between two checkpoints, pictures and lines of the log.
+        directory: where ``checkpoints/`` (of the estimator: ``estimator/``), ``pictures/`` and ``history.csv`` go.
+        trainer: ``"keras"``, or ``"estimator"`` for TF-GAN's StarGANEstimator.
+        recipe: steps, batches and learning rates.
+        every: steps between two checkpoints, pictures and lines of the history.
         pictures: how many test images to draw against every target; 0 for none.
         seed: of the initial weights, the batches, the targets and the interpolations.
-        callbacks: further Keras callbacks.
+        callbacks: further Keras callbacks, of the Keras trainer.
         verbose: as in ``keras.Model.fit``.
         **options: of :class:`tf_ganmex.GANMEX`: the weights of the losses, ``filters``, ``blocks``, ``dtype``, ...
 
@@ -113,32 +166,121 @@ def train_ganmex(
         CheckpointError: for a directory with checkpoints of other networks.
         TrainingDivergedError: if a loss becomes NaN or infinite.
     """
-    every = min(every, steps)
-    if steps < 1 or steps % every:
-        raise OptionError(f"Expected steps to be a multiple of every={every}. Received: steps={steps}.")
+    if trainer not in TRAINERS:
+        raise OptionError(f"Expected trainer to be one of {', '.join(TRAINERS)}. Received: trainer={trainer!r}.")
+    recipe = recipe or Recipe()
+    every = min(every, recipe.steps)
+    if recipe.steps % every:
+        raise OptionError(f"Expected steps to be a multiple of every={every}. Received: steps={recipe.steps}.")
+    if trainer == "estimator":
+        options = {"schedule": (1, 1)} | options
     gan = GANMEX(clf, seed=seed, **options)
-    gan.compile(_falling_adam(learning_rate, steps), _falling_adam(learning_rate, steps))
-    directory = Path(directory)
-    checkpoints = Checkpoints(directory / "checkpoints", every=every)
-    done = checkpoints.restore(gan)
-    if done > steps:
-        raise OptionError(
-            f"Expected at least the {done} steps that {directory} was trained for. Received: steps={steps}. "
-            "Give more steps, or another directory."
-        )
-    extra: list[keras.callbacks.Callback] = [checkpoints]
-    if pictures:
-        shown = in_value_range(data.x_test[:pictures], clf.value_range)
-        extra.append(ImageGrid(shown, directory / "pictures", every=every))
-    gan.fit(
-        gan.dataset(in_value_range(data.x_train, clf.value_range), data.y_train, batch_size=batch_size, seed=seed),
-        steps_per_epoch=every,
-        initial_epoch=done // every,
-        epochs=steps // every,
-        callbacks=[*extra, *callbacks],
-        verbose=verbose,
-    )
+    images = in_value_range(data.x_train, clf.value_range)
+    shown = in_value_range(data.x_test[:pictures], clf.value_range)
+    run = _Run(gan, images, data.y_train, shown, Path(directory), recipe, every, seed, verbose)
+    if trainer == "keras":
+        run.with_keras(callbacks)
+    elif callbacks:
+        raise OptionError("Expected Keras callbacks with trainer='keras' alone. Received: trainer='estimator'.")
+    else:
+        run.with_estimator()
     return gan
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One training, by either trainer."""
+
+    gan: GANMEX
+    images: np.ndarray
+    labels: np.ndarray
+    shown: np.ndarray
+    directory: Path
+    recipe: Recipe
+    every: int
+    seed: int
+    verbose: int | str
+
+    def with_keras(self, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+        gan, every, steps = self.gan, self.every, self.recipe.steps
+        gan.compile(*(self._adam(rate, n) for rate, n in zip(self._rates, gan.options.updates, strict=True)))
+        checkpoints = Checkpoints(self.directory / "checkpoints", every=every)
+        done = self._check(checkpoints.restore(gan))
+        extra: list[keras.callbacks.Callback] = [_history(self.directory), checkpoints]
+        if len(self.shown):
+            extra.append(ImageGrid(self.shown, self.directory / "pictures", every=every))
+        gan.fit(
+            gan.dataset(self.images, self.labels, **self._batches),
+            steps_per_epoch=every,
+            initial_epoch=done // every,
+            epochs=steps // every,
+            callbacks=[*extra, *callbacks],
+            verbose=self.verbose,
+        )
+
+    def with_estimator(self) -> None:
+        def report(step: int, means: dict[str, float]) -> None:
+            history.on_epoch_end(step // self.every - 1, means)
+            if grid is not None:
+                grid.act(step)
+
+        history = _history(self.directory)
+        grid = ImageGrid(self.shown, self.directory / "pictures", every=self.every) if len(self.shown) else None
+        for callback in (history, grid):
+            if callback is not None:
+                callback.set_model(self.gan)
+                callback.on_train_begin()
+        try:
+            estimator.train(
+                self.gan,
+                self.images,
+                self.labels,
+                self.directory / "estimator",
+                steps=self.recipe.steps,
+                every=self.every,
+                generator_optimizer=self._adam_of_graph(self._rates[0]),
+                discriminator_optimizer=self._adam_of_graph(self._rates[1]),
+                on_report=report,
+                verbose=self.verbose,
+                **self._batches,
+            )
+        finally:
+            for callback in (history, grid):
+                if callback is not None:
+                    callback.on_train_end()
+        self._check(int(self.gan.step))
+
+    @property
+    def _rates(self) -> tuple[float, float]:
+        return self.recipe.learning_rates
+
+    @property
+    def _batches(self) -> dict[str, Any]:
+        return {"batch_size": self.recipe.batch_size, "per_class": self.recipe.per_class, "seed": self.seed}
+
+    def _check(self, done: int) -> int:
+        if done > self.recipe.steps:
+            raise OptionError(
+                f"Expected at least the {done} steps that {self.directory} was trained for. "
+                f"Received: steps={self.recipe.steps}. Give more steps, or another directory."
+            )
+        return done
+
+    def _adam(self, learning_rate: float, updates: int) -> keras.optimizers.Optimizer:
+        recipe = self.recipe
+        rate: Any = learning_rate
+        if recipe.decay == "cosine":
+            rate = keras.optimizers.schedules.CosineDecay(learning_rate, recipe.steps * updates)
+        return keras.optimizers.Adam(rate, beta_1=recipe.betas[0], beta_2=recipe.betas[1], epsilon=recipe.epsilon)
+
+    def _adam_of_graph(self, learning_rate: float) -> Any:
+        recipe = self.recipe
+        return estimator.adam(learning_rate, recipe.betas, recipe.epsilon, falling_over=recipe.steps if recipe.decay == "cosine" else None)
+
+
+def _history(directory: Path) -> keras.callbacks.CSVLogger:
+    directory.mkdir(parents=True, exist_ok=True)
+    return keras.callbacks.CSVLogger(str(directory / "history.csv"), append=True)
 
 
 def in_value_range(images: np.ndarray, value_range: tuple[float, float]) -> np.ndarray:
@@ -170,8 +312,3 @@ def save_classifier(model: keras.Model, data: Dataset, path: Path, settings: dic
     with replaced(path.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(facts, indent=1) + "\n")
     return facts
-
-
-def _falling_adam(learning_rate: float, steps: int) -> keras.optimizers.Optimizer:
-    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
-    return keras.optimizers.Adam(schedule, beta_1=BETAS[0], beta_2=BETAS[1])

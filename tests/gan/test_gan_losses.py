@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tf_ganmex.errors import OptionError
 from tf_ganmex.gan import losses
+from tf_ganmex.gan.data import draw_interpolation
 from tf_ganmex.gan.networks import build_discriminator
 from tf_ganmex.gan.tfgan import import_tfgan
 
@@ -92,10 +93,10 @@ def test_gradient_penalty_equals_tfgans_for_the_same_interpolation(monkeypatch):
 
 
 def test_interpolation_is_uniform_and_keyed():
-    one = losses.interpolation(4000, tf.constant([1, 2], tf.int64)).numpy()
+    one = draw_interpolation(tf.constant(1), 4000, seed=2).numpy()
     assert one.shape == (4000, 1, 1, 1)
-    np.testing.assert_array_equal(one, losses.interpolation(4000, tf.constant([1, 2], tf.int64)))
-    assert np.abs(one - losses.interpolation(4000, tf.constant([1, 3], tf.int64))).mean() > 0.2
+    np.testing.assert_array_equal(one, draw_interpolation(tf.constant(1), 4000, seed=2))
+    assert np.abs(one - draw_interpolation(tf.constant(1), 4000, seed=3)).mean() > 0.2
     assert one.min() >= 0
     assert one.max() < 1
     assert abs(one.mean() - 0.5) < 0.03

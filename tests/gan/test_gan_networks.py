@@ -9,23 +9,8 @@ import tensorflow as tf
 from tf_ganmex._backend import keras
 from tf_ganmex.errors import ImageError, OptionError
 from tf_ganmex.gan.networks import build_discriminator, build_generator
-from tf_ganmex.gan.tfgan import import_tfgan, stand_ins, variable_map
-
-
-def legacy_layers():
-    import types
-
-    from tf_keras.src.legacy_tf_layers import convolutional, core
-
-    layers = types.ModuleType("layers")
-    for module, names in ((convolutional, ("conv2d", "conv2d_transpose")), (core, ("dense", "flatten"))):
-        for name in names:
-            setattr(layers, name, getattr(module, name))
-    return layers
-
-
-# What TF-GAN's example says of itself.
-pytestmark = pytest.mark.filterwarnings("ignore:`tf.layers")
+from tf_ganmex.gan.tfgan import import_tfgan_module, tf1_scope
+from tf_ganmex.gan.tfgan.names import SHARED_TRUNK, graph_name
 
 
 def run_tfgan(build, feeds, weights):
@@ -33,7 +18,7 @@ def run_tfgan(build, feeds, weights):
     v1 = tf.compat.v1
     with tf.Graph().as_default(), v1.Session() as session:
         placeholders = [v1.placeholder(tf.float32, value.shape) for value in feeds]
-        with stand_ins(layers=legacy_layers()):
+        with tf1_scope():
             output = build(*placeholders)
         session.run(v1.global_variables_initializer())
         variables = {variable.name.split(":")[0]: variable for variable in v1.global_variables()}
@@ -54,10 +39,7 @@ def randomised(network, seed):
 
 @pytest.fixture(scope="module")
 def stargan():
-    import_tfgan()
-    from tensorflow_gan.examples.stargan import network
-
-    return network
+    return import_tfgan_module("examples.stargan.network")
 
 
 def test_generator_equals_tfgans_with_the_same_weights(stargan):
@@ -66,8 +48,7 @@ def test_generator_equals_tfgans_with_the_same_weights(stargan):
     x = rng.uniform(-1, 1, (2, 8, 12, 3)).astype(np.float32)
     target = np.eye(4, dtype=np.float32)[[1, 3]]
     ours = build_generator((8, 12, 3), 4, filters=64, blocks=6)
-    names = variable_map(blocks=6, discriminator_convs=0)
-    weights = {names[name]: value for name, value in randomised(ours, 1).items()}
+    weights = {graph_name(name, SHARED_TRUNK): value for name, value in randomised(ours, 1).items()}
     with tf.device("CPU:0"):
         theirs, unused = run_tfgan(stargan.generator, [x, target], weights)
     assert unused == {f"generator/generator_down_sample/InstanceNorm_2/{part}" for part in ("beta", "gamma")}
@@ -76,7 +57,7 @@ def test_generator_equals_tfgans_with_the_same_weights(stargan):
 
 
 def test_discriminator_equals_tfgans_with_the_same_weights(stargan):
-    from tensorflow_gan.examples.stargan import layers
+    layers = import_tfgan_module("examples.stargan.layers")
 
     def narrow(x):
         # Its parts take a width, the whole does not.
@@ -86,8 +67,7 @@ def test_discriminator_equals_tfgans_with_the_same_weights(stargan):
 
     x = np.random.default_rng(0).uniform(-1, 1, (3, 128, 128, 1)).astype(np.float32)
     ours = build_discriminator((128, 128, 1), filters=4)
-    names = variable_map(blocks=0, discriminator_convs=6)
-    weights = {names[name]: value for name, value in randomised(ours, 1).items()}
+    weights = {graph_name(name, SHARED_TRUNK): value for name, value in randomised(ours, 1).items()}
     theirs, unused = run_tfgan(narrow, [x], weights)
     assert not unused
     assert theirs.shape == (3,)

@@ -56,9 +56,9 @@ def test_reconstruction_is_left_out_at_weight_zero(make_gan, batch, monkeypatch)
 
 def test_discriminator_loss_is_critic_plus_penalty(make_gan, batch):
     gan = make_gan(gradient_penalty_weight=2.0)
-    real, _, target = batch
+    real, origin, target = batch
     fake, alpha = gan.translate(real, target), tf.fill((6, 1, 1, 1), 0.25)
-    terms = gan.discriminator_terms(real, fake, alpha)
+    terms = gan.discriminator_terms(real, origin, fake, alpha)
     critic = np.mean(gan.discriminator(fake)) - np.mean(gan.discriminator(real))
     assert float(terms.adversarial) == pytest.approx(critic, rel=1e-3, abs=1e-6)
     assert float(terms.loss) == pytest.approx(critic + 2 * float(terms.gradient_penalty), rel=1e-3)
@@ -82,10 +82,10 @@ def test_classifier_term_reaches_every_weight_of_the_generator(make_gan, batch, 
 
 def test_discriminator_loss_reaches_the_discriminator_only(make_gan, batch):
     gan = make_gan()
-    real, _, target = batch
+    real, origin, target = batch
     with tf.GradientTape(persistent=True) as tape:
         fake = gan.translate(real, target)
-        loss = gan.discriminator_terms(real, tf.stop_gradient(fake), tf.fill((6, 1, 1, 1), 0.5)).loss
+        loss = gan.discriminator_terms(real, origin, tf.stop_gradient(fake), tf.fill((6, 1, 1, 1), 0.5)).loss
     assert norm(tape.gradient(loss, tf_variables(gan.discriminator))) > 0
     assert norm(tape.gradient(loss, tf_variables(gan.generator))) == 0
 
@@ -102,7 +102,7 @@ def test_one_step_moves_both_networks_by_gradients_taken_before_either_moved(mak
         for v, d in zip(tf_variables(gan.generator), tape.gradient(g.loss, tf_variables(gan.generator)), strict=True)
     ]
     with tf.GradientTape() as tape:
-        d_loss = gan.discriminator_terms(real, tf.stop_gradient(g.fake), alpha).loss
+        d_loss = gan.discriminator_terms(real, origin, tf.stop_gradient(g.fake), alpha).loss
     gradients = tape.gradient(d_loss, tf_variables(gan.discriminator))
     expected += [v - 0.1 * d for v, d in zip(tf_variables(gan.discriminator), gradients, strict=True)]
     gan.train_step((images, labels))

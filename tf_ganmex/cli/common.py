@@ -62,11 +62,13 @@ def positive(text: str) -> int:
 
 
 def add_dataset_options(parser: argparse.ArgumentParser) -> None:
-    """``--data-dir`` and ``--image-size``."""
+    """``--data-dir``, ``--image-size`` and ``--colored``."""
     parser.add_argument("--data-dir", type=Path, help="where prepared data lies (TensorFlow Datasets, or NAME.npz)")
     parser.add_argument(
         "--image-size", type=positive, nargs="+", metavar="PIXELS", help="height and width to bring images to"
     )
+    parser.add_argument("--colored", choices=["class", "color"],
+                        help="make grey images red, green or blue; labels: the classes, or the colors")  # fmt: skip
 
 
 def add_classifier_options(parser: argparse.ArgumentParser) -> None:
@@ -81,12 +83,13 @@ def add_classifier_options(parser: argparse.ArgumentParser) -> None:
 
 def read_dataset(options: argparse.Namespace, name: str) -> Dataset:
     """The dataset called ``name``, by the options of the command."""
-    from tf_ganmex.datasets import load_dataset
+    from tf_ganmex.datasets import colored, load_dataset
 
     size = options.image_size
     if size is not None and len(size) > 2:
         raise OptionError(f"Expected one or two numbers for --image-size. Received: {size}.")
-    return load_dataset(name, data_dir=options.data_dir, image_size=tuple(size * 2)[:2] if size else None)
+    data = load_dataset(name, data_dir=options.data_dir, image_size=tuple(size * 2)[:2] if size else None)
+    return colored(data, labels=options.colored) if options.colored else data
 
 
 def read_classifier(

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from tf_ganmex import __version__
-from tf_ganmex.cli import demo, explain, train, train_classifier
+from tf_ganmex.cli import convert, demo, explain, train, train_classifier
 from tf_ganmex.errors import GanmexError
 
 COMMANDS = {
     "demo": demo,
     "train-classifier": train_classifier,
     "train": train,
+    "convert": convert,
     "explain": explain,
 }
 BAD_INPUT, INTERRUPTED = 2, 130

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from tf_ganmex.datasets.arrays import fit_dataset, parse_size
+from tf_ganmex.datasets.colored import colored
 from tf_ganmex.datasets.dataset import Dataset
 from tf_ganmex.datasets.digits import load_digits
 from tf_ganmex.datasets.files import archive_kind
@@ -16,7 +17,8 @@ from tf_ganmex.errors import DatasetError, OptionError
 
 __all__ = ["load_dataset"]
 
-NAMES = ("digits", *DOWNLOADS)
+COLORED_MNIST = "colored_mnist"
+NAMES = ("digits", *DOWNLOADS, COLORED_MNIST)
 
 
 def load_dataset(
@@ -31,7 +33,8 @@ def load_dataset(
     """Loads a dataset by name, or the user's own images.
 
     ``load_dataset("digits")`` is scikit-learn's 1,797 handwritten digits, brought from 8x8 to 28x28, and needs no
-    download. ``"mnist"``, ``"svhn_cropped"`` and ``"cifar10"`` come through TensorFlow Datasets. A path is an
+    download. ``"mnist"``, ``"svhn_cropped"`` and ``"cifar10"`` come through TensorFlow Datasets;
+    ``"colored_mnist"`` is ``mnist`` (of that ``image_size``) through :func:`tf_ganmex.datasets.colored`. A path is an
     ``.npz`` of ``x_train, y_train, x_test, y_test`` (Keras's ``mnist.npz`` is one), a folder with a folder of images
     per class, with or without ``train`` and ``test`` (or ``val``) folders above, or a zip or tar of such a folder.
 
@@ -40,10 +43,10 @@ def load_dataset(
     of grey images only has one channel, any other has three.
 
     Args:
-        name_or_path: a name (``digits``, ``mnist``, ``svhn_cropped``, ``cifar10``) or a path. A name wins over a
-            file so called: write ``./mnist`` for the file.
-        data_dir: for names only: where TensorFlow Datasets keeps its data, or a folder with ``NAME.npz``.
-            None: its default.
+        name_or_path: a name (``digits``, ``mnist``, ``svhn_cropped``, ``cifar10``, ``colored_mnist``) or a path. A
+            name wins over a file so called: write ``./mnist`` for the file.
+        data_dir: for names only: where TensorFlow Datasets keeps its data, or a folder with ``NAME.npz``
+            (``mnist.npz`` for ``colored_mnist``). None: its default.
         image_size: height and width in pixels, or one number for both. The short side is resized (bilinear,
             antialiased) and the centre kept. None: as they are, all of one size.
         grayscale: True: one channel; False: three; None: as they are.
@@ -66,6 +69,8 @@ def load_dataset(
         return fit_dataset(load_digits(test_fraction=test_fraction, seed=seed), size, grayscale)
     if isinstance(name_or_path, str) and name_or_path in DOWNLOADS:
         return fit_dataset(load_named(name_or_path, data_dir), size, grayscale)
+    if name_or_path == COLORED_MNIST:  # coloured at the size asked for, as colored(load_dataset("mnist", ...)) is
+        return fit_dataset(colored(fit_dataset(load_named("mnist", data_dir), size, None)), None, grayscale)
     path = Path(name_or_path).expanduser()
     if path.is_file() and path.suffix.lower() == ".npz":
         return fit_dataset(load_npz(path), size, grayscale)

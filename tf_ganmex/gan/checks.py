@@ -33,12 +33,10 @@ def check_epoch_length(data: tf.data.Dataset, steps_per_epoch: int | None) -> No
         )
 
 
-def check_batch_size(batch_size: int) -> None:
+def check_batch_size(batch_size: int, name: str = "batch_size") -> None:
     """Raise OptionError unless `batch_size` is an integer of at least 1."""
     if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-        raise OptionError(
-            f"Expected batch_size to be an integer >= 1. Received: batch_size={batch_size!r}. Take 32, for example."
-        )
+        raise OptionError(f"Expected {name} to be an integer >= 1. Received: {name}={batch_size!r}. Try 32 images.")
 
 
 def check_images(

@@ -21,19 +21,22 @@ from tf_ganmex.gan.checks import (
     check_targets,
 )
 from tf_ganmex.gan.classifiers import FrozenClassifier, check_trainable, image_shape
-from tf_ganmex.gan.data import step_keyed_dataset
+from tf_ganmex.gan.data import Batches, step_keyed_dataset
 from tf_ganmex.gan.options import (
+    JOINT,
     PUBLISHED_CLASSIFICATION_WEIGHT,
     PUBLISHED_GRADIENT_PENALTY_WEIGHT,
     PUBLISHED_RECONSTRUCTION_WEIGHT,
     PUBLISHED_SIMILARITY_WEIGHT,
     GANMEXOptions,
+    Schedule,
 )
 from tf_ganmex.gan.steps import Eq9Trainer
 
 # Adam of our MNIST trials; the published apple2orange run has 2e-5 for G, 1e-4 for D and betas (0.9, 0.999).
 LEARNING_RATE = 2e-4
 BETAS = (0.5, 0.999)
+BATCH_SIZE = 32
 _COMPILE_OPTIONS = {"run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss"}
 
 
@@ -47,9 +50,18 @@ class GANMEX(Eq9Trainer):
         reconstruction_weight: λ_rec, of the mean |x − G(G(x, target), origin)|; 0 leaves out a generator pass.
         gradient_penalty_weight: of the discriminator's two-sided gradient penalty.
         adversarial: "wasserstein" (published code) or "minimax" (Eq. 3).
+        class_discriminator: "classifier", or "joint" for the stand-alone GAN of the ablation: a head on the source
+            discriminator, trained with it from scratch, in place of `clf`; `clf` then gives sizes and names alone.
+        schedule: "joint", one update of each network on the same batch from one pass of the generator (fastest); or
+            (g, d), g updates of the generator and then d of the discriminator, each on its own batch, as TF-GAN does.
         filters: channels of the generator's first convolution (64 as published).
         blocks: residual blocks (6 as published).
+        down_sampling: False for the published variant that convolves at full size ("hack").
+        up_sampling: "transposed", or "resize" for the published variant that resizes and convolves ("smooth").
+        last_down_norm: use the norm after the last down-sampling convolution, which TF-GAN computes and drops.
         discriminator_filters: channels of the discriminator's first convolution; by default `filters`.
+        discriminator_smallest_side: below which no stride-2 convolution is added: 3 (published), or 2 (TF-GAN's six
+            convolutions at 64×64).
         dtype: "float32" or "mixed_bfloat16", for the two networks; the classifier stays float32.
         seed: key of initial weights, targets and interpolations: same seed, same weights.
         name: name of the Keras model.
@@ -75,9 +87,15 @@ class GANMEX(Eq9Trainer):
         reconstruction_weight: float = PUBLISHED_RECONSTRUCTION_WEIGHT,
         gradient_penalty_weight: float = PUBLISHED_GRADIENT_PENALTY_WEIGHT,
         adversarial: str = "wasserstein",
+        class_discriminator: str = "classifier",
+        schedule: Schedule = JOINT,
         filters: int = 64,
         blocks: int = 6,
+        down_sampling: bool = True,
+        up_sampling: str = "transposed",
+        last_down_norm: bool = False,
         discriminator_filters: int | None = None,
+        discriminator_smallest_side: int = 3,
         dtype: str = "float32",
         seed: int = 0,
         name: str = "ganmex",
@@ -89,9 +107,15 @@ class GANMEX(Eq9Trainer):
             reconstruction_weight=reconstruction_weight,
             gradient_penalty_weight=gradient_penalty_weight,
             adversarial=adversarial,
+            class_discriminator=class_discriminator,
+            schedule=schedule,
             filters=filters,
             blocks=blocks,
+            down_sampling=down_sampling,
+            up_sampling=up_sampling,
+            last_down_norm=last_down_norm,
             discriminator_filters=filters if discriminator_filters is None else discriminator_filters,
+            discriminator_smallest_side=discriminator_smallest_side,
             dtype=dtype,
             seed=seed,
         )
@@ -179,31 +203,57 @@ class GANMEX(Eq9Trainer):
             raise
 
     def dataset(
-        self, x_train: np.ndarray, y_train: np.ndarray, *, batch_size: int = 32, seed: int = 0
+        self,
+        x_train: np.ndarray,
+        y_train: np.ndarray,
+        *,
+        batch_size: int | None = None,
+        per_class: int | None = None,
+        seed: int = 0,
     ) -> tf.data.Dataset:
         """Make the endless training dataset whose batches depend on `seed` and the training step alone.
 
         Args:
             x_train: images (n, h, w, c) in the classifier's value range.
             y_train: integer labels (n,).
-            batch_size: images per step.
+            batch_size: images per batch (32).
+            per_class: instead, images of every class per batch, as published (6).
             seed: key of the shuffle, a new one each epoch of the data.
 
         Returns:
-            A `tf.data.Dataset` of (images, labels), starting at `gan.step` whenever an iterator is made from it.
+            A `tf.data.Dataset` of (images, labels), one element a step, starting at `gan.step` whenever an iterator
+            is made from it. With `schedule=(g, d)` an element holds g + d batches.
 
         Raises:
             ImageError: for images of another shape or value range than the classifier's.
-            LabelError: for labels that are not integers of the classifier's classes.
-            OptionError: for a batch size below 1, or a negative seed.
+            LabelError: for labels that are not integers of the classifier's classes, or classes without images.
+            OptionError: for a batch size below 1, a negative seed, or both batch_size and per_class.
         """
+        return step_keyed_dataset(
+            self.batches(x_train, y_train, batch_size=batch_size, per_class=per_class, seed=seed),
+            batches_per_step=self.options.batches_per_step,
+            current_step=lambda: int(self.step),
+        )
+
+    def batches(
+        self,
+        x_train: np.ndarray,
+        y_train: np.ndarray,
+        *,
+        batch_size: int | None = None,
+        per_class: int | None = None,
+        seed: int = 0,
+    ) -> Batches:
+        """Check the training data and say which images are in which batch; see `dataset`."""
         clf = self.classifier
-        check_batch_size(batch_size)
+        if batch_size is None and per_class is None:
+            batch_size = BATCH_SIZE
+        for name, value in (("batch_size", batch_size), ("per_class", per_class)):
+            if value is not None:
+                check_batch_size(value, name)
         images = check_images(x_train, image_shape(clf), clf.value_range)
         labels = check_labels(y_train, len(images), clf.num_classes)
-        return step_keyed_dataset(
-            images, labels, batch_size=int(batch_size), seed=seed, current_step=lambda: int(self.step)
-        )
+        return Batches(images, labels, clf.num_classes, batch_size=batch_size, per_class=per_class, seed=seed)
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         """Generate from (images in the value range, integer targets (n,)); differentiable, unlike `generate`."""

@@ -72,9 +72,15 @@ def mean_absolute(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.abs(a - b))
 
 
-def interpolation(n: tf.Tensor | int, seed: tf.Tensor) -> tf.Tensor:
-    """Draw the interpolation weights of the gradient penalty, (n, 1, 1, 1), uniform over [0, 1), keyed by `seed`."""
-    return tf.random.stateless_uniform((n, 1, 1, 1), seed=seed)
+def share(logits: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """The share of images whose highest logit (n, classes) is that of their target (n,)."""
+    return tf.reduce_mean(tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), target), tf.float32))
+
+
+def mean_distance(real: tf.Tensor, fake: tf.Tensor, value_range: tuple[float, float]) -> tf.Tensor:
+    """The mean L2 distance, in the classifier's value range, of images (n, h, w, c) in [-1, 1]."""
+    low, high = value_range
+    return tf.reduce_mean(tf.sqrt(tf.reduce_sum(tf.square(fake - real), axis=[1, 2, 3]))) * ((high - low) / 2.0)
 
 
 def gradient_penalty(

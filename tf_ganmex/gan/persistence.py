@@ -19,6 +19,7 @@ from tf_ganmex._backend import keras
 from tf_ganmex.errors import CheckpointError, GanmexError, OptionError
 from tf_ganmex.gan.classifiers import FrozenClassifier, SavedClassifier, facts_of
 from tf_ganmex.gan.ganmex import GANMEX
+from tf_ganmex.gan.tfgan.checkpoint import find_checkpoint, read_tfgan
 
 CONFIG_NAME = "ganmex.json"
 FORMAT = "tf-ganmex GANMEX"
@@ -72,20 +73,24 @@ def save_ganmex(
 
 
 def load_ganmex(path: str | Path, classifier: FrozenClassifier | None = None) -> GANMEX:
-    """Load a GANMEX that was written by `gan.save`.
+    """Load a GANMEX that was written by `gan.save`, or by TF-GAN's estimator, of today or of the published code.
 
     Args:
-        path: the directory.
-        classifier: the classifier it was trained for; without it `generate` works and `fit` does not.
+        path: the directory; or a checkpoint ("model.ckpt-50000"), directory or SavedModel export of an estimator.
+        classifier: the classifier it was trained for; without it `generate` works and `fit` does not. An estimator's
+            checkpoint needs it, for the size of the images.
 
     Returns:
-        The GANMEX, at the step at which it was saved, with fresh optimizers.
+        The GANMEX, at the step at which it was saved, with fresh optimizers. From an estimator's checkpoint the sizes
+        of the networks are told by the shapes; the weights of the losses are not in it, and are `GANMEX`'s defaults.
 
     Raises:
         CheckpointError: if the path holds none, a file is missing, damaged or from a newer format, the weights do
             not fit, or the classifier has other images or classes.
     """
     directory = Path(path)
+    if not (directory / CONFIG_NAME).is_file() and (prefix := find_checkpoint(directory)):
+        return read_tfgan(prefix, classifier)
     config = _read_config(directory)
     saved = _saved_classifier(directory, config)
     if classifier is not None:
@@ -149,8 +154,8 @@ def _read_config(directory: Path) -> dict[str, Any]:
     path = directory / CONFIG_NAME
     if not path.is_file():
         raise CheckpointError(
-            f"Expected a directory written by gan.save, with a {CONFIG_NAME}. Received: path={str(directory)!r}. "
-            "Check the path."
+            f"Expected a directory written by gan.save, with a {CONFIG_NAME}, or a checkpoint of TF-GAN's estimator. "
+            f"Received: path={str(directory)!r}. Check the path."
         )
     try:
         config = json.loads(path.read_text(encoding="utf-8"))

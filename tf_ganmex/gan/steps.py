@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -9,8 +10,9 @@ import tensorflow as tf
 from tf_ganmex._backend import keras
 from tf_ganmex.gan import losses
 from tf_ganmex.gan.classifiers import FrozenClassifier, image_shape
+from tf_ganmex.gan.data import draw_interpolation, draw_targets
 from tf_ganmex.gan.networks import build_discriminator, build_generator
-from tf_ganmex.gan.options import GANMEXOptions
+from tf_ganmex.gan.options import JOINT, GANMEXOptions
 
 METRICS = (
     "generator_loss",
@@ -23,6 +25,13 @@ METRICS = (
     "target_share",
     "distance",
 )
+# Of the stand-alone GAN alone: the class head's cross-entropy on real images.
+REAL_CLASSIFICATION = "classification_real"
+
+
+def metrics_of(options: GANMEXOptions) -> tuple[str, ...]:
+    """The names of what a step measures."""
+    return (*METRICS, REAL_CLASSIFICATION) if options.is_stand_alone else METRICS
 
 
 class GeneratorTerms(NamedTuple):
@@ -43,6 +52,7 @@ class DiscriminatorTerms(NamedTuple):
     loss: tf.Tensor
     adversarial: tf.Tensor
     gradient_penalty: tf.Tensor
+    classification: tf.Tensor
 
 
 class Eq9Trainer(keras.Model):
@@ -69,21 +79,13 @@ class Eq9Trainer(keras.Model):
         object.__setattr__(self, "classifier", classifier)
         object.__setattr__(self, "options", options)
         object.__setattr__(self, "_adversarial", None)
-        shape = image_shape(classifier)
-        self.generator = build_generator(
-            shape,
-            classifier.num_classes,
-            filters=options.filters,
-            blocks=options.blocks,
-            dtype=options.dtype,
-            seed=options.seed,
-        )
-        self.discriminator = build_discriminator(
-            shape, filters=options.discriminator_filters, dtype=options.dtype, seed=options.seed
-        )
+        shape, classes = image_shape(classifier), classifier.num_classes
+        made = {"dtype": options.dtype, "seed": options.seed}
+        self.generator = build_generator(shape, classes, **made, **asdict(options.generator_sizes))
+        self.discriminator = build_discriminator(shape, **made, **asdict(options.discriminator_sizes(classes)))
         # All randomness of training is a function of this counter, which is saved with the weights.
         self.step = self.add_weight(name="step", shape=(), dtype="int64", initializer="zeros", trainable=False)
-        self._trackers = [keras.metrics.Mean(name=metric) for metric in METRICS]
+        self._trackers = [keras.metrics.Mean(name=metric) for metric in metrics_of(options)]
         self.built = True
 
     @property
@@ -92,38 +94,62 @@ class Eq9Trainer(keras.Model):
         return self._trackers
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Update generator and discriminator once, both from the same generated images."""
+        """Update both networks: once and together, or one after the other as often as `schedule` says."""
         real, origin = self._unpack(data)
-        target, alpha = self.draw(tf.shape(real)[0])
-        with tf.GradientTape() as tape:
-            g = self.generator_terms(real, origin, target)
-        generator_gradients = tape.gradient(g.loss, _tf_variables(self.generator))
-        with tf.GradientTape() as tape:
-            d = self.discriminator_terms(real, tf.stop_gradient(g.fake), alpha)
-        discriminator_gradients = tape.gradient(d.loss, _tf_variables(self.discriminator))
-        # Both gradients are taken before either update: the discriminator judges the images it was shown.
-        self.optimizer.apply(generator_gradients, self.generator.trainable_variables)
-        self.discriminator_optimizer.apply(discriminator_gradients, self.discriminator.trainable_variables)
+        update = self._joint_updates if self.options.schedule == JOINT else self._updates_in_turn
+        measured = update(real, origin)
         # Only once the batch is here: the input pipeline reads the step when it starts, and would race with this.
         with tf.control_dependencies([real]):
             self.step.assign_add(1)
-        return self._measure(real, target, g, d)
+        return self._track(measured)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Measure what a training step would, without an update."""
         real, origin = self._unpack(data)
         target, alpha = self.draw(tf.shape(real)[0])
         g = self.generator_terms(real, origin, target)
-        return self._measure(real, target, g, self.discriminator_terms(real, g.fake, alpha))
+        return self._track(self._measures(real, target, g, self.discriminator_terms(real, origin, g.fake, alpha)))
 
-    def draw(self, n: tf.Tensor | int) -> tuple[tf.Tensor, tf.Tensor]:
-        """Draw this step's targets (n,) over all classes and interpolations (n, 1, 1, 1), keyed by seed and step."""
-        step = tf.cast(self.step.value, tf.int64)
-        seed = tf.constant(self.options.seed, tf.int64)
-        target = tf.random.stateless_uniform(
-            (n,), seed=tf.stack([seed, 2 * step]), maxval=self.classifier.num_classes, dtype=tf.int32
-        )
-        return target, losses.interpolation(n, tf.stack([seed, 2 * step + 1]))
+    def draw(self, n: tf.Tensor | int, part: int = 0) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draw targets (n,) over all classes and interpolations (n, 1, 1, 1) of a batch of this step."""
+        number = tf.cast(self.step.value, tf.int64) * self.options.batches_per_step + part
+        target = draw_targets(number, n, self.classifier.num_classes, seed=self.options.seed)
+        return target, draw_interpolation(number, n, seed=self.options.seed)
+
+    def _joint_updates(self, real: tf.Tensor, origin: tf.Tensor) -> dict[str, tf.Tensor]:
+        # One pass of the generator serves both networks.
+        target, alpha = self.draw(tf.shape(real)[0])
+        with tf.GradientTape() as tape:
+            g = self.generator_terms(real, origin, target)
+        generator_gradients = tape.gradient(g.loss, _tf_variables(self.generator))
+        with tf.GradientTape() as tape:
+            d = self.discriminator_terms(real, origin, tf.stop_gradient(g.fake), alpha)
+        discriminator_gradients = tape.gradient(d.loss, _tf_variables(self.discriminator))
+        # Both gradients are taken before either update: the discriminator judges the images it was shown.
+        self.optimizer.apply(generator_gradients, self.generator.trainable_variables)
+        self.discriminator_optimizer.apply(discriminator_gradients, self.discriminator.trainable_variables)
+        return self._measures(real, target, g, d)
+
+    def _updates_in_turn(self, real: tf.Tensor, origin: tf.Tensor) -> dict[str, tf.Tensor]:
+        # As TF-GAN's sequential hooks: the generator first, every update on a batch and with targets of its own.
+        generator_updates, discriminator_updates = self.options.updates
+        size = tf.shape(real)[0] // self.options.batches_per_step
+        batches = [
+            (real[part * size : (part + 1) * size], origin[part * size : (part + 1) * size], *self.draw(size, part))
+            for part in range(self.options.batches_per_step)
+        ]
+        for images, labels, target, _ in batches[:generator_updates]:
+            with tf.GradientTape() as tape:
+                g = self.generator_terms(images, labels, target)
+            gradients = tape.gradient(g.loss, _tf_variables(self.generator))
+            self.optimizer.apply(gradients, self.generator.trainable_variables)
+            shown = images, target, g
+        for images, labels, target, alpha in batches[-discriminator_updates:]:
+            with tf.GradientTape() as tape:
+                d = self.discriminator_terms(images, labels, tf.stop_gradient(self.translate(images, target)), alpha)
+            gradients = tape.gradient(d.loss, _tf_variables(self.discriminator))
+            self.discriminator_optimizer.apply(gradients, self.discriminator.trainable_variables)
+        return self._measures(*shown, d)
 
     def generator_terms(self, real: tf.Tensor, origin: tf.Tensor, target: tf.Tensor) -> GeneratorTerms:
         """Compute the terms of Eq. 9.
@@ -134,17 +160,20 @@ class Eq9Trainer(keras.Model):
             target: the classes (n,) to generate.
 
         Returns:
-            The unweighted terms, their weighted sum, the generated images in [-1, 1] and the classifier's logits.
+            The unweighted terms, their weighted sum, the generated images in [-1, 1] and their class logits: the
+            classifier's, or those of the stand-alone GAN's own class head.
 
         Reference:
             GANMEX, Eq. 9.
         """
         o = self.options
         fake = self.translate(real, target)
-        adversarial = self._game().generator(self.discriminator(fake, training=True))
-        # A float64 classifier takes and returns float64.
-        shown = tf.cast(self.to_value_range(fake), getattr(self.classifier, "dtype", tf.float32))
-        logits = tf.cast(self.classifier.logits_tensor(shown), tf.float32)
+        scores, logits = self._judge(fake)
+        adversarial = self._game().generator(scores)
+        if logits is None:
+            # A float64 classifier takes and returns float64.
+            shown = tf.cast(self.to_value_range(fake), getattr(self.classifier, "dtype", tf.float32))
+            logits = tf.cast(self.classifier.logits_tensor(shown), tf.float32)
         classification = losses.classification(logits, target)
         similarity = losses.mean_absolute(real, fake)
         loss = adversarial + o.classification_weight * classification + o.similarity_weight * similarity
@@ -154,11 +183,14 @@ class Eq9Trainer(keras.Model):
             loss += o.reconstruction_weight * reconstruction
         return GeneratorTerms(loss, adversarial, classification, similarity, reconstruction, fake, logits)
 
-    def discriminator_terms(self, real: tf.Tensor, fake: tf.Tensor, alpha: tf.Tensor) -> DiscriminatorTerms:
-        """Compute the discriminator's loss, to which the frozen classifier adds nothing.
+    def discriminator_terms(
+        self, real: tf.Tensor, origin: tf.Tensor, fake: tf.Tensor, alpha: tf.Tensor
+    ) -> DiscriminatorTerms:
+        """Compute the discriminator's loss, to which a frozen classifier adds nothing.
 
         Args:
             real: images (n, h, w, c) in [-1, 1].
+            origin: their classes (n,), which the class head of the stand-alone GAN learns.
             fake: generated images in [-1, 1].
             alpha: interpolations (n, 1, 1, 1) for the gradient penalty.
 
@@ -168,16 +200,16 @@ class Eq9Trainer(keras.Model):
         Reference:
             GANMEX, Eq. 3 and 9; Gulrajani et al. 2017, Eq. 3.
         """
-
-        def score(images: tf.Tensor) -> tf.Tensor:
-            return self.discriminator(images, training=True)
-
-        real_scores, fake_scores = tf.split(score(tf.concat([real, fake], axis=0)), 2)
-        adversarial = self._game().discriminator(real_scores, fake_scores)
-        penalty = tf.zeros(())
-        if self.options.gradient_penalty_weight > 0:
-            penalty = losses.gradient_penalty(score, real, fake, alpha)
-        return DiscriminatorTerms(adversarial + self.options.gradient_penalty_weight * penalty, adversarial, penalty)
+        o = self.options
+        scores, logits = self._judge(tf.concat([real, fake], axis=0))
+        adversarial = self._game().discriminator(*tf.split(scores, 2))
+        penalty = classification = tf.zeros(())
+        if o.gradient_penalty_weight > 0:
+            penalty = losses.gradient_penalty(lambda images: self._judge(images)[0], real, fake, alpha)
+        if logits is not None:
+            classification = losses.classification(tf.split(logits, 2)[0], origin)
+        loss = adversarial + o.gradient_penalty_weight * penalty + o.classification_weight * classification
+        return DiscriminatorTerms(loss, adversarial, penalty, classification)
 
     def translate(self, image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
         """Run the generator on images (n, h, w, c) in [-1, 1] and integer targets (n,)."""
@@ -197,13 +229,15 @@ class Eq9Trainer(keras.Model):
         x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
         return self.to_tanh_range(tf.cast(x, tf.float32)), tf.reshape(tf.cast(y, tf.int32), [-1])
 
-    def _measure(
+    def _judge(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """The source discriminator's scores (n,), and the class logits of a head that it has in the stand-alone GAN."""
+        outputs = self.discriminator(images, training=True)
+        return tuple(outputs) if self.options.is_stand_alone else (outputs, None)
+
+    def _measures(
         self, real: tf.Tensor, target: tf.Tensor, g: GeneratorTerms, d: DiscriminatorTerms
     ) -> dict[str, tf.Tensor]:
-        low, high = self.classifier.value_range
-        hit = tf.equal(tf.argmax(g.logits, axis=-1, output_type=tf.int32), target)
-        norm = tf.sqrt(tf.reduce_sum(tf.square(g.fake - real), axis=[1, 2, 3])) * ((high - low) / 2.0)
-        values = {
+        return {
             "generator_loss": g.loss,
             "discriminator_loss": d.loss,
             "adversarial": g.adversarial,
@@ -211,11 +245,14 @@ class Eq9Trainer(keras.Model):
             "similarity": g.similarity,
             "reconstruction": g.reconstruction,
             "gradient_penalty": d.gradient_penalty,
-            "target_share": tf.reduce_mean(tf.cast(hit, tf.float32)),
-            "distance": tf.reduce_mean(norm),
+            "target_share": losses.share(g.logits, target),
+            "distance": losses.mean_distance(real, g.fake, self.classifier.value_range),
+            REAL_CLASSIFICATION: d.classification,
         }
+
+    def _track(self, measures: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         for tracker in self._trackers:
-            tracker.update_state(values[tracker.name])
+            tracker.update_state(measures[tracker.name])
         return {tracker.name: tracker.result() for tracker in self._trackers}
 
     def _game(self) -> losses.AdversarialLoss:
