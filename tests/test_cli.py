@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import subprocess
@@ -16,9 +17,10 @@ import pytest
 from PIL import Image
 
 import tf_ganmex as gx
-from tf_ganmex.cli import main
+from tf_ganmex.cli import main, train
+from tf_ganmex.cli.main import parser
 
-COMMANDS = ["demo", "train-classifier", "train", "explain"]
+COMMANDS = ["demo", "train-classifier", "train", "convert", "explain"]
 
 
 def python(*arguments: str) -> subprocess.CompletedProcess:
@@ -69,6 +71,47 @@ def test_training_goes_on_where_it_stopped_and_ends_the_same(models, tmp_path):
     again = gx.load_ganmex(tmp_path / "gan")
     assert again.step.numpy() == 4
     assert list((tmp_path / "gan" / "pictures").glob("*.png"))
+
+
+def test_tfgans_estimator_trains_and_goes_on_where_it_stopped(models, tmp_path, capsys):
+    def arguments(steps):
+        trainer = ["--trainer", "estimator", "--schedule", "1:2"]
+        return [*train_arguments(models / "digits.keras", tmp_path / "gan", steps=steps), *trainer]
+
+    assert main(arguments(2)) == 0
+    assert main(arguments(4)) == 0
+    gan = gx.load_ganmex(tmp_path / "gan")
+    assert (int(gan.step), gan.options.schedule, gan.notes["trainer"]) == (4, (1, 2), "estimator")
+    lines = (tmp_path / "gan" / "history.csv").read_text().splitlines()
+    assert lines[0].startswith("epoch,") and [line.split(",")[0] for line in lines[1:]] == ["0", "1"]
+    assert (tmp_path / "gan" / "pictures" / "step_00000004.png").exists()
+    assert "step 4/4 - " in capsys.readouterr().out
+    assert main([*arguments(4), "--tensorboard", str(tmp_path / "board")]) == 2
+    assert "Keras callbacks" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "recipe", "settings"),
+    [
+        ([], {"learning_rate": 3e-4, "decay": "cosine"}, {"classification_weight": 20.0}),
+        (
+            ["--preset", "apple2orange"],
+            {"per_class": 6, "learning_rate": 2e-5, "discriminator_learning_rate": 1e-4, "decay": "constant"},
+            {"classification_weight": 1000.0, "similarity_weight": 100.0, "schedule": (1, 1)},
+        ),
+        (
+            ["--preset", "apple2orange-cw100", "--batch-size", "8", "--similarity-weight", "7", "--stand-alone"],
+            {"per_class": None, "batch_size": 8, "betas": (0.9, 0.999), "epsilon": 1e-8},
+            {"similarity_weight": 7.0, "schedule": (1, 2), "class_discriminator": "joint"},
+        ),
+        (["--schedule", "joint", "--betas", "0", "0.9"], {"betas": (0.0, 0.9)}, {"schedule": "joint"}),
+    ],
+)
+def test_what_is_given_goes_before_the_preset_and_that_before_the_defaults(given, recipe, settings):
+    options = parser().parse_args(["train", "model.keras", "digits", "--out", "gan", *given])
+    chosen, made = train._settings(options)
+    assert recipe.items() <= dataclasses.asdict(chosen).items()
+    assert settings.items() <= made.items()
 
 
 def test_explaining_test_images_writes_pictures_and_arrays(models, tmp_path, capsys):

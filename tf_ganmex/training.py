@@ -275,7 +275,9 @@ class _Run:
 
     def _adam_of_graph(self, learning_rate: float) -> Any:
         recipe = self.recipe
-        return estimator.adam(learning_rate, recipe.betas, recipe.epsilon, falling_over=recipe.steps if recipe.decay == "cosine" else None)
+        return estimator.adam(
+            learning_rate, recipe.betas, recipe.epsilon, falling_over=recipe.steps if recipe.decay == "cosine" else None
+        )
 
 
 def _history(directory: Path) -> keras.callbacks.CSVLogger:

@@ -101,3 +101,28 @@ def test_fit_without_an_epoch_length_is_refused(make_gan, images, labels):
     gan = make_gan()
     with pytest.raises(OptionError, match="steps_per_epoch"):
         gan.fit(gan.dataset(images, labels))
+
+
+def test_per_class_batches_have_as_many_of_every_class_and_miss_no_image(make_gan, images, labels):
+    counts = np.bincount(labels)
+    seen = np.concatenate([x for x, _ in take(make_gan().dataset(images, labels, per_class=2), max(counts))])
+    for x, y in take(make_gan().dataset(images, labels, per_class=2), 3):
+        assert len(x) == 6
+        np.testing.assert_array_equal(y, [0, 0, 1, 1, 2, 2])
+    # As many batches as the largest class has images show each of them, at two images a batch, at least once.
+    assert all((seen == image).all(axis=(1, 2, 3)).any() for image in images)
+
+
+def test_a_class_without_images_has_no_balanced_batches(make_gan, images, labels):
+    with pytest.raises(LabelError, match=r"no image of class 1\. Use batch_size"):
+        make_gan().dataset(images, np.where(labels == 1, 0, labels), per_class=2)
+    with pytest.raises(OptionError, match=r"batch_size=4, per_class=2"):
+        make_gan().dataset(images, labels, batch_size=4, per_class=2)
+
+
+@pytest.mark.parametrize("sizes", [{"batch_size": 4}, {"per_class": 2}])
+def test_an_element_holds_the_batches_of_all_updates_of_a_step(make_gan, images, labels, sizes):
+    one = take(make_gan().dataset(images, labels, **sizes, seed=3), 6)
+    three = take(make_gan(schedule=(1, 2)).dataset(images, labels, **sizes, seed=3), 2)
+    np.testing.assert_array_equal(np.concatenate([x for x, _ in one]), np.concatenate([x for x, _ in three]))
+    np.testing.assert_array_equal(np.concatenate([y for _, y in one]), np.concatenate([y for _, y in three]))

@@ -74,6 +74,39 @@ def test_discriminator_equals_tfgans_with_the_same_weights(stargan):
     np.testing.assert_allclose(ours(x).numpy(), theirs, rtol=1e-5)
 
 
+@pytest.mark.parametrize("variant", [{"down_sampling": False}, {"up_sampling": "resize"}, {"last_down_norm": True}])
+def test_variants_return_images_of_the_same_size(variant):
+    network = build_generator((8, 12, 3), 2, filters=8, blocks=1, **variant)
+    image = network([tf.random.stateless_uniform((2, 8, 12, 3), (0, 1)), tf.one_hot([0, 1], 2)])
+    assert image.shape == (2, 8, 12, 3)
+    assert float(tf.reduce_max(tf.abs(image))) <= 1
+
+
+def test_without_down_sampling_no_layer_shrinks_the_image_and_any_size_will_do():
+    network = build_generator((7, 5, 1), 2, filters=64, blocks=1, down_sampling=False)
+    convolutions = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert [c.filters for c in convolutions[:3]] == [64, 32, 16]
+    assert all(min(layer.output.shape[1:3]) >= 5 for layer in network.layers if len(layer.output.shape) == 4
+               and "target" not in layer.name)  # fmt: skip
+    assert network.output.shape == (None, 7, 5, 1)
+
+
+def test_the_last_down_norm_is_used_only_when_asked_for():
+    names = {layer.name for layer in build_generator((8, 8, 1), 2, filters=4, blocks=1).layers}
+    assert "down_1_norm" in names
+    assert "down_2_norm" not in names
+    build_generator((8, 8, 1), 2, filters=4, blocks=1, last_down_norm=True).get_layer("down_2_norm")
+
+
+def test_a_smaller_smallest_side_gives_tfgans_six_convolutions_at_64():
+    def convolutions(side):
+        return sum(
+            "relu" in layer.name for layer in build_discriminator((64, 64, 1), filters=1, smallest_side=side).layers
+        )
+
+    assert (convolutions(3), convolutions(2)) == (5, 6)
+
+
 @pytest.mark.parametrize(
     ("height", "width", "sides"),
     [(28, 28, [14, 7, 3, 1]), (8, 8, [4, 2]), (128, 128, [64, 32, 16, 8, 4, 2]), (256, 256, [128, 64, 32, 16, 8, 4])],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -109,6 +111,58 @@ def test_one_step_moves_both_networks_by_gradients_taken_before_either_moved(mak
     for variable, value in zip(gan.trainable_variables, expected, strict=True):
         np.testing.assert_allclose(variable, value, atol=1e-5)
     assert int(gan.step) == 1
+
+
+def sgd_step(gan, loss, network, rate=0.1):
+    with tf.GradientTape() as tape:
+        value = loss()
+    for variable, gradient in zip(tf_variables(network), tape.gradient(value, tf_variables(network)), strict=True):
+        variable.assign_sub(rate * gradient)
+
+
+def test_updates_in_turn_are_generator_first_each_on_its_own_batch(make_gan, images, labels, weights_of):
+    gan, by_hand = make_gan(schedule=(1, 2)), make_gan(schedule=(1, 2))
+    gan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), run_eagerly=True)
+    gan.train_step((images[:18], labels[:18]))
+    for part, rows in enumerate((slice(0, 6), slice(6, 12), slice(12, 18))):
+        real, origin = tf.constant(images[rows] * 2 - 1), tf.constant(labels[rows], tf.int32)
+        target, alpha = by_hand.draw(6, part)
+        if part == 0:
+            sgd_step(by_hand, lambda r=real, o=origin, t=target: by_hand.generator_terms(r, o, t).loss,
+                     by_hand.generator)  # fmt: skip
+        else:
+            fake = by_hand.translate(real, target)
+            sgd_step(by_hand, lambda r=real, o=origin, f=fake, a=alpha: by_hand.discriminator_terms(r, o, f, a).loss,
+                     by_hand.discriminator)  # fmt: skip
+    np.testing.assert_allclose(weights_of(gan), weights_of(by_hand), atol=1e-6)
+    assert int(gan.step) == 1
+    assert not np.array_equal(gan.draw(6, 0)[0], by_hand.draw(6, 0)[0]), "the next step draws other targets"
+
+
+def test_the_stand_alone_gan_learns_classes_and_leaves_the_classifier_alone(make_gan, make_clf, images, labels):
+    class Untouched(type(make_clf())):
+        def logits_tensor(self, x):
+            raise AssertionError("the stand-alone GAN asks no classifier")
+
+    x = np.where(np.arange(8)[None, :, None, None] // 3 == labels[:, None, None, None], 1.0, 0.1 * images)
+    gan = make_gan(Untouched(), class_discriminator="joint", classification_weight=5.0, similarity_weight=1.0)
+    gan.compile(keras.optimizers.Adam(2e-3, beta_1=0.5), keras.optimizers.Adam(2e-3, beta_1=0.5))
+    data = gan.dataset(x.astype(np.float32), labels, batch_size=16)
+    history = gan.fit(data, steps_per_epoch=40, epochs=3, verbose=0).history
+    assert history["classification_real"][-1] < 0.5 * history["classification_real"][0]
+    assert history["target_share"][-1] > 0.8
+
+
+def test_the_class_head_is_trained_by_real_images_alone(make_gan, batch):
+    gan = make_gan(class_discriminator="joint", classification_weight=2.0)
+    real, origin, target = batch
+    fake, alpha = gan.translate(real, target), tf.fill((6, 1, 1, 1), 0.5)
+    terms = gan.discriminator_terms(real, origin, fake, alpha)
+    log_p = tf.nn.log_softmax(gan.discriminator(real)[1]).numpy()
+    assert float(terms.classification) == pytest.approx(-log_p[np.arange(6), origin].mean(), rel=1e-5)
+    total = float(terms.adversarial) + 10 * float(terms.gradient_penalty) + 2 * float(terms.classification)
+    assert float(terms.loss) == pytest.approx(total, rel=1e-5)
+    assert gan.discriminator.get_layer("class_head").kernel.shape[-1] == 3
 
 
 def test_targets_are_uniform_over_all_classes_and_keyed_by_seed_and_step(make_gan):
@@ -229,13 +283,23 @@ def test_optimizers_default_and_given(make_gan):
         {"blocks": -1},
         {"discriminator_filters": 1.5},
         {"dtype": "mixed_float16"},
+        {"class_discriminator": "frozen"},
+        {"schedule": (0, 1)},
+        {"schedule": "both"},
+        {"up_sampling": "bilinear"},
+        {"discriminator_smallest_side": 1},
         {"seed": -1},
     ],
 )
 def test_options_that_cannot_be(make_gan, options):
     name, value = next(iter(options.items()))
-    with pytest.raises(OptionError, match=f"{name}={value!r}"):
+    with pytest.raises(OptionError, match=re.escape(f"{name}={value!r}")):
         make_gan(**options)
+
+
+def test_variants_that_exclude_each_other(make_gan):
+    with pytest.raises(OptionError, match=r"down_sampling=False.*up_sampling='resize'"):
+        make_gan(down_sampling=False, up_sampling="resize")
 
 
 def test_discriminator_filters_default_to_filters(make_gan):

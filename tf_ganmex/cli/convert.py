@@ -43,5 +43,7 @@ def run(options: argparse.Namespace) -> None:
         print(f"GANMEX in {options.out}: ganmex explain MODEL --baseline {options.out} ...")
         return
     if options.float16:
-        raise OptionError("Expected --float16 with a GANMEX to write. Received: --to tfgan. TF-GAN reads float32 alone.")
+        raise OptionError(
+            "Expected --float16 with a GANMEX to write. Received: --to tfgan. TF-GAN reads float32 alone."
+        )
     print(f"checkpoint of TF-GAN's variables: {write_tfgan(gan, options.out)}")

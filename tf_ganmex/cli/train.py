@@ -68,7 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trainer", default="keras", choices=["keras", "estimator"],
                         help="estimator: TF-GAN's StarGANEstimator, as published (default: keras)")  # fmt: skip
     parser.add_argument("--preset", choices=["mnist", "apple2orange", "apple2orange-cw100"],
-                        help="weights, learning rates, batches and steps of a published run; options below go first")  # fmt: skip
+                        help="weights, learning rates, batches and steps of a published run; "
+                        "the options below go before it")  # fmt: skip
     parser.add_argument("--every", type=positive, default=500,
                         help="steps between checkpoints and pictures (default: 500)")  # fmt: skip
     parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="also write TensorBoard scalars there")

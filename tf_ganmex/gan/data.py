@@ -75,9 +75,7 @@ class Batches:
         return [np.flatnonzero(self.y == c) for c in range(self.num_classes)]
 
 
-def step_keyed_dataset(
-    batches: Batches, *, batches_per_step: int, current_step: Callable[[], int]
-) -> tf.data.Dataset:
+def step_keyed_dataset(batches: Batches, *, batches_per_step: int, current_step: Callable[[], int]) -> tf.data.Dataset:
     """Make an endless dataset whose element k holds the batches of step k.
 
     Args:

@@ -13,8 +13,10 @@ gan = gx.load_ganmex("run", classifier=clf)
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_ganmex._backend import keras
-from tf_ganmex.errors import ModelError, OptionError
+from tf_ganmex.errors import ModelError, OptionError, TrainingDivergedError
 from tf_ganmex.gan.classifiers import check_trainable
 from tf_ganmex.gan.ganmex import BETAS, GANMEX, LEARNING_RATE
 from tf_ganmex.gan.options import JOINT
@@ -62,7 +64,7 @@ def stargan(
     """Make TF-GAN's StarGANEstimator of a GANMEX: its networks, weights, losses and schedule, its frozen classifier.
 
     Args:
-        gan: the GANMEX, with `schedule=(g, d)`; an empty `model_dir` starts from its present weights.
+        gan: the GANMEX, with `schedule=(g, d)`; an empty `model_dir` starts from its present weights, at step 0.
         model_dir: where checkpoints, summaries and the graph go; a temporary directory where None.
         generator_optimizer: a `tf.compat.v1.train` optimizer, or a function that makes one in the estimator's graph;
             by default Adam with learning rate 2e-4 and betas (0.5, 0.999).
@@ -172,7 +174,10 @@ def train(
             raise OptionError(f"Expected {name} >= 1. Received: {name}={value}. Take 1000 steps, and keep 2.")
     run = _Run(gan, every, steps, 1 if verbose == "auto" else int(verbose), on_report)
     config = __getattr__("RunConfig")(
-        save_checkpoints_steps=every, keep_checkpoint_max=keep, save_summary_steps=every, tf_random_seed=gan.options.seed
+        save_checkpoints_steps=every,
+        keep_checkpoint_max=keep,
+        save_summary_steps=every,
+        tf_random_seed=gan.options.seed,
     )
     estimator = stargan(
         gan,
@@ -181,12 +186,13 @@ def train(
         discriminator_optimizer=discriminator_optimizer,
         config=config,
     )
-    estimator.train(
-        input_fn(gan, x_train, y_train, batch_size=batch_size, per_class=per_class, seed=seed),
-        hooks=[progress.MeasuresHook(every, run.report), *hooks],
-        max_steps=steps,
-        saving_listeners=[progress.FiniteOnly()],
-    )
+    with _no_deprecations(), _divergence():
+        estimator.train(
+            input_fn(gan, x_train, y_train, batch_size=batch_size, per_class=per_class, seed=seed),
+            hooks=[progress.MeasuresHook(every, run.report), *hooks],
+            max_steps=steps,
+            saving_listeners=[progress.FiniteOnly()],
+        )
     load(gan, estimator.latest_checkpoint())
     return run.history
 
@@ -235,6 +241,34 @@ def adam(
     return make
 
 
+@contextlib.contextmanager
+def _no_deprecations() -> Iterator[None]:
+    # TensorFlow 1's sessions and TF-GAN call functions that TensorFlow 2 deprecates, and nobody here can change that.
+    def other(record: logging.LogRecord) -> bool:
+        return "is deprecated and will be removed" not in record.getMessage()
+
+    logger = tf.get_logger()
+    logger.addFilter(other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(other)
+
+
+@contextlib.contextmanager
+def _divergence() -> Iterator[None]:
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        # TF-GAN's own check, of every loss of every update.
+        if "LossTensor is inf or nan" not in str(error):
+            raise
+        raise TrainingDivergedError(
+            "Expected finite losses. Received: an infinite or NaN loss. Lower the learning rates or the loss weights; "
+            "the last checkpoint before it is still good."
+        ) from None
+
+
 class _Run:
     """What a training tells while it runs."""
 
@@ -251,13 +285,16 @@ class _Run:
         self._on_report = on_report
         self._verbose = verbose
         self._steps = steps
-        self._bar = keras.utils.Progbar(steps, verbose=verbose, unit_name="step") if verbose else None
+        self._bar = keras.utils.Progbar(steps, unit_name="step") if verbose == 1 else None
 
     def report(self, step: int, means: dict[str, float], session: Any) -> None:
         for name, value in {"step": step, **means}.items():
             self.history.setdefault(name, []).append(value)
         if self._bar is not None:
-            self._bar.update(step, [(name, value) for name, value in means.items()])
+            self._bar.update(step, list(means.items()))
+        elif self._verbose:
+            shown = " - ".join(f"{name}: {value:.4f}" for name, value in means.items())
+            print(f"step {step}/{self._steps} - {shown}", flush=True)
         if self._on_report is not None:
             from tf_ganmex.gan.tfgan.stargan import fetch_weights
 
@@ -279,7 +316,7 @@ def in_eager_mode(function: Callable[[], Any]) -> None:
     def call() -> None:
         try:
             function()
-        except BaseException as error:  # noqa: BLE001  raised again by the caller's thread
+        except BaseException as error:  # raised again by the caller's thread
             failures.append(error)
 
     thread = threading.Thread(target=call)

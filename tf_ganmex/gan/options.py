@@ -60,7 +60,7 @@ class GANMEXOptions:
                     f"Expected {name} to be one of {', '.join(map(repr, choices))}. "
                     f"Received: {name}={getattr(self, name)!r}. {_HINTS[name]}"
                 )
-        self.generator_sizes  # noqa: B018  checks the variants against each other
+        _ = self.generator_sizes  # checks the variants against each other
 
     @property
     def generator_sizes(self) -> GeneratorSizes:
@@ -111,7 +111,7 @@ def _schedule(value: Any) -> Schedule:
     if isinstance(value, str) and value == JOINT:
         return value
     pair = tuple(value) if isinstance(value, (tuple, list)) else ()
-    if len(pair) == 2 and all(isinstance(n, Integral) and not isinstance(n, bool) and n >= 1 for n in pair):
+    if len(pair) == 2 and all(isinstance(n, (int, Integral)) and not isinstance(n, bool) and int(n) >= 1 for n in pair):
         return int(pair[0]), int(pair[1])
     raise OptionError(
         f"Expected schedule to be 'joint' or (generator updates, discriminator updates), each >= 1. "

@@ -80,7 +80,7 @@ class Eq9Trainer(keras.Model):
         object.__setattr__(self, "options", options)
         object.__setattr__(self, "_adversarial", None)
         shape, classes = image_shape(classifier), classifier.num_classes
-        made = {"dtype": options.dtype, "seed": options.seed}
+        made: dict[str, Any] = {"dtype": options.dtype, "seed": options.seed}
         self.generator = build_generator(shape, classes, **made, **asdict(options.generator_sizes))
         self.discriminator = build_discriminator(shape, **made, **asdict(options.discriminator_sizes(classes)))
         # All randomness of training is a function of this counter, which is saved with the weights.

@@ -50,7 +50,7 @@ def read_tfgan(prefix: str, classifier: FrozenClassifier | None, **options: Any)
     Args:
         prefix: of the checkpoint.
         classifier: gives the image size, which no checkpoint holds, and the value range.
-        **options: of `GANMEX`, where they are to differ from what the shapes tell; loss weights are not in a checkpoint.
+        **options: of `GANMEX`, such as the weights of the losses, which are in no checkpoint; they go before the shapes.
 
     Returns:
         The GANMEX, at the checkpoint's step; with a new discriminator where the checkpoint has none (an export).
@@ -106,7 +106,7 @@ def write_tfgan(gan: GANMEX, prefix: str | Path) -> str:
         values[f"{UNUSED_NORM}/gamma"] = np.ones(channels, np.float32)
         values[f"{UNUSED_NORM}/beta"] = np.zeros(channels, np.float32)
     named = {checkpoint_name(name, source_trunk(gan)): value for name, value in values.items()}
-    named["global_step"] = np.int64(int(gan.step))
+    named["global_step"] = np.asarray(int(gan.step), np.int64)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # The kernel writes to temporary names and renames.

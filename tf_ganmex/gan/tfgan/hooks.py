@@ -159,8 +159,7 @@ class _Summaries(v1.train.SummarySaverHook):
             super().after_run(run_context, run_values)
 
     def end(self, session: Any = None) -> None:
-        with stored.writing(self._summary_writer.get_logdir()):
-            super().end(session)
+        """Leave it to `event_file` to flush, after the last checkpoint is saved: it may fail."""
 
 
 def reports(config: Any, writer: Any, scaffold: Any) -> list[Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
 from tf_ganmex.gan.steps import METRICS, REAL_CLASSIFICATION
 
-v1 = tf.compat.v1
+v1: Any = tf.compat.v1
 _SUMS, _COUNTS = "ganmex_sums", "ganmex_counts"
 _OF_DISCRIMINATOR = ("discriminator_loss", "gradient_penalty", REAL_CLASSIFICATION)
 
@@ -37,12 +39,12 @@ class Measures:
         sums = {name: _local(f"measures/{name}", _SUMS) for name in names}
         for name, total in sums.items():
             v1.summary.scalar(name, total / tf.maximum(count, 1.0))
-        with tf.control_dependencies([total.assign_add(terms[name]) for name, total in sums.items()]):
-            with tf.control_dependencies([count.assign_add(1.0)]):
-                return tf.identity(loss)
+        added = [total.assign_add(terms[name]) for name, total in sums.items()]
+        with tf.control_dependencies([*added, count.assign_add(1.0)]):
+            return tf.identity(loss)
 
 
-def read(session: v1.Session, sums: dict[str, tf.Variable], counts: dict[str, tf.Variable]) -> dict[str, float]:
+def read(session: Any, sums: dict[str, tf.Variable], counts: dict[str, tf.Variable]) -> dict[str, float]:
     """The means by name since the sums were last reset; see `collected`."""
     totals, numbers = session.run((sums, counts))
     means = {}

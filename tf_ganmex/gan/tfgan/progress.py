@@ -11,7 +11,7 @@ import tensorflow as tf
 from tf_ganmex.errors import TrainingDivergedError
 from tf_ganmex.gan.tfgan import measures
 
-v1 = tf.compat.v1
+v1: Any = tf.compat.v1
 Report = Callable[[int, dict[str, float], Any], None]
 
 
@@ -35,22 +35,22 @@ class MeasuresHook(v1.train.SessionRunHook):
         self._reset = v1.group(*[v1.assign(v, 0.0) for v in (*self._sums.values(), *self._counts.values())])
         self._global_step = v1.train.get_global_step()
 
-    def after_create_session(self, session: v1.Session, coord: object) -> None:
+    def after_create_session(self, session: Any, coord: object) -> None:
         """Start from the restored step."""
         self._step = self._reported = int(session.run(self._global_step))
 
-    def after_run(self, run_context: v1.train.SessionRunContext, run_values: object) -> None:
+    def after_run(self, run_context: Any, run_values: object) -> None:
         """Count a step, and report where one is due."""
         self._step += 1
         if self._step % self._every == 0:
             self._tell(run_context.session)
 
-    def end(self, session: v1.Session) -> None:
+    def end(self, session: Any) -> None:
         """Report the steps since the last report."""
         if self._step > self._reported:
             self._tell(session)
 
-    def _tell(self, session: v1.Session) -> None:
+    def _tell(self, session: Any) -> None:
         means = measures.read(session, self._sums, self._counts)
         session.run(self._reset)
         self._reported = self._step
@@ -66,7 +66,7 @@ class FiniteOnly(v1.train.CheckpointSaverListener):
         finite = [tf.reduce_all(tf.math.is_finite(variable)) for variable in v1.trainable_variables()]
         self._finite = tf.reduce_all(tf.stack(finite))
 
-    def before_save(self, session: v1.Session, global_step_value: int) -> None:
+    def before_save(self, session: Any, global_step_value: int) -> None:
         """Raise TrainingDivergedError where a weight is NaN or infinite."""
         if not session.run(self._finite):
             raise TrainingDivergedError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -17,6 +18,7 @@ import tensorflow as tf
 
 _MISSING = object()
 _LAYER_MODULES = ("convolutional", "core", "normalization", "pooling")
+_KERNELS = ("kernel_initializer", "depthwise_initializer", "pointwise_initializer")
 _lock = threading.RLock()
 
 
@@ -96,17 +98,36 @@ def _legacy_layers() -> types.ModuleType:
         for module_name in _LAYER_MODULES:
             module = importlib.import_module(f"tf_keras.src.legacy_tf_layers.{module_name}")
             if not name.startswith("_") and hasattr(module, name):
-                return getattr(module, name)
+                found = getattr(module, name)
+                return _seeded(found) if inspect.isfunction(found) else found
         raise AttributeError(f"module 'tensorflow.layers' has no attribute {name!r}")
 
     layers.__getattr__ = layer
     return layers
 
 
+def _seeded(layer: Callable[..., Any]) -> Callable[..., Any]:
+    """Let kernels start from TensorFlow 1's default and the graph's seed; tf_keras draws a seed from `random`."""
+    signature = inspect.signature(layer)
+    kernels = [name for name in signature.parameters if name in _KERNELS]
+
+    @functools.wraps(layer)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        given = signature.bind(*args, **kwargs)
+        for name in kernels:
+            if given.arguments.get(name) is None:
+                given.arguments[name] = tf.compat.v1.glorot_uniform_initializer()
+        return layer(*given.args, **given.kwargs)
+
+    return call
+
+
 def _api_modules() -> list[types.ModuleType]:
-    v1 = importlib.import_module("tensorflow.compat.v1")
-    wrappers = [tf.compat.v1, v1]
-    # These are lazy wrappers that read from the module they wrap: both need the name.
+    # The same API has two wrappers: `tf.compat.v1` names the second as soon as somebody has imported it by its name,
+    # and who took hold of it earlier keeps the first.
+    names = ("tensorflow.compat.v1", "tensorflow._api.v2.compat.v1")
+    wrappers = [importlib.import_module(name) for name in names]
+    # They are lazy and read from the module that they wrap: both need the name.
     wrapped = [module._tfmw_wrapped_module for module in wrappers if hasattr(module, "_tfmw_wrapped_module")]
     return [tf, *wrappers, *wrapped]
 

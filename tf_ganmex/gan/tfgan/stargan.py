@@ -25,7 +25,7 @@ from tf_ganmex.gan.tfgan.names import SHARED_TRUNK, SOURCE_TRUNK, checkpoint_nam
 if TYPE_CHECKING:
     from tf_ganmex.gan.ganmex import GANMEX
 
-v1 = tf.compat.v1
+v1: Any = tf.compat.v1
 _COUNTERS = "ganmex_batch_counters"
 
 
@@ -153,7 +153,7 @@ class StarGANFunctions:
 
     def _classify(self, image: tf.Tensor) -> tf.Tensor:
         """The frozen classifier's logits for images in [-1, 1]."""
-        clf = self._gan.classifier
+        clf: Any = self._gan.classifier  # a `Classifier`, as gan/estimator.py checks
         shown = tf.cast(self._gan.to_value_range(image), clf.dtype)
         return tf.cast(clf.scores_tensor(shown, _classifier_weights(clf), "logit"), tf.float32)
 
