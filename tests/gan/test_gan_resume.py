@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+from estimator_cases import largest_file
 
 from tf_ganmex._backend import keras
 from tf_ganmex.errors import CheckpointError, OptionError, TrainingDivergedError
@@ -223,6 +224,18 @@ def test_broken_weights_are_not_saved(make_gan, tmp_path):
     with pytest.raises(TrainingDivergedError, match="Expected finite weights"):
         checkpoint(gan, tmp_path, 3)
     assert files(tmp_path) == ["ganmex-2.index"]
+
+
+def test_a_full_disk_is_an_error_and_keeps_what_was_there(make_gan, weights_of, tmp_path):
+    gan = make_gan()
+    checkpoint(gan, tmp_path, 3)
+    before = weights_of(gan)
+    gan.trainable_variables[0].assign_add(tf.ones_like(gan.trainable_variables[0]))
+    with largest_file(10_000), pytest.raises(CheckpointError, match=r"directory=.*File too large.*kept"):
+        checkpoint(gan, tmp_path, 6)
+    again = make_gan(seed=9)
+    assert Checkpoints(tmp_path).restore(again) == 3
+    np.testing.assert_array_equal(weights_of(again), before)
 
 
 def test_a_directory_that_cannot_be_written(make_gan, tmp_path):

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tf_ganmex.errors import CheckpointError, OptionError, TrainingDivergedError
 from tf_ganmex.gan.callbacks import EverySteps
+from tf_ganmex.gan.tfgan.stored import writing
 
 _NAME = "ganmex"
 _OWNERS = ("generator", "discriminator", "generator_optimizer", "discriminator_optimizer", "step")
@@ -67,13 +68,8 @@ class Checkpoints(EverySteps):
         if self._manager is None or step == self._saved_step:
             return
         _check_finite(self.model, step)
-        try:
+        with writing(str(self.directory)):
             self._manager.save(checkpoint_number=step)
-        except (tf.errors.OpError, OSError) as error:
-            raise CheckpointError(
-                f"Expected to write a checkpoint. Received: directory={str(self.directory)!r}, which failed with "
-                f"{_first_line(error)!r}. Check that the disk is writable and not full."
-            ) from error
         self._saved_step = step
 
     def restore(self, gan: Any) -> int:

@@ -35,7 +35,7 @@ from tf_ganmex.gan.tfgan.progress import MeasuresHook
 MODELS = Path(tf_ganmex.__file__).parents[1] / "saved_models"
 SIZES: dict[str, dict[str, int]] = {"digits": {"filters": 16, "blocks": 2}, "mnist": {"filters": 32, "blocks": 3}}
 # Those of `ganmex train`.
-WEIGHTS: dict[str, Any] = {"classification_weight": 20.0, "similarity_weight": 60.0, "reconstruction_weight": 0.0}
+WEIGHTS: dict[str, Any] = {"classification_weight": 20, "similarity_weight": 60, "reconstruction_weight": 0}
 TRAINERS = JOINT, KERAS, TFGAN, NUDGED = "Keras joint", "Keras 1:1", "TF-GAN 1:1", "Keras 1:1, nudged"
 LIMIT = 1000  # test images
 EARLY = 10  # reports, before rounding has grown
@@ -56,10 +56,8 @@ class Setting:
     def __post_init__(self) -> None:
         """OptionError for steps that are not two reports or more."""
         if self.every < 1 or self.steps % self.every or self.steps < 2 * self.every:
-            raise OptionError(
-                f"Expected steps to be two times every, three times, or more. Received: steps={self.steps}, "
-                f"every={self.every}. The steps before the first report are not timed."
-            )
+            received = f"steps={self.steps}, every={self.every}"
+            raise OptionError(f"Expected steps to be every times 2, 3, or more. Received: {received}. Take 300 and 10.")
 
 
 @dataclass
@@ -84,48 +82,40 @@ class Training:
         """One value a report."""
         return np.array([report[name] for report in self.reports])
 
-    @property
-    def steps_per_second(self) -> float:
-        """After the first report."""
-        return float(np.ptp(self.curve("step")) / np.ptp(self.curve("seconds")))
 
-
-def run(name: str, out: Path, setting: Setting, *, data_dir: Path | None = None) -> str:
-    """Trains with every trainer for a classifier of saved_models, and writes NAME.md, .csv and .png.
+def run(name: str, out: Path, setting: Setting, *, data_dir: Path | None = None) -> None:
+    """Trains with every trainer for a classifier of saved_models; prints NAME.md and writes it, NAME.csv and NAME.png.
 
     Args:
         name: of the dataset: "digits" or "mnist".
         out: the directory to write to.
         setting: what all trainers are given.
         data_dir: where the dataset's files are.
-
-    Returns:
-        The text of NAME.md.
     """
     data = load_dataset(name, data_dir=data_dir)
     clf = load_classifier(MODELS / name / "classifier.keras", class_names=data.class_names)
     x, y = data.x_test[:LIMIT], data.y_test[:LIMIT]
     target = (y + np.random.default_rng(setting.seed).integers(1, clf.num_classes, len(y))) % clf.num_classes
-    tfgan = import_tfgan()  # also for its losses in Keras's trainer: the first training would pay for it
+    import_tfgan()  # also for its losses in Keras's trainer: the first training would pay for it
     trainings = {}
     for trainer in TRAINERS:
         print(f"{trainer} ...", flush=True)
-        schedule: Any = "joint" if trainer == JOINT else (1, 1)
-        sizes: dict[str, Any] = {"filters": setting.filters, "blocks": setting.blocks}
-        gan = GANMEX(clf, schedule=schedule, seed=setting.seed, **sizes, **WEIGHTS)
+        options = WEIGHTS | {"filters": setting.filters, "blocks": setting.blocks, "seed": setting.seed}
+        gan = GANMEX(clf, schedule="joint" if trainer == JOINT else (1, 1), **options)
         if trainer == NUDGED:
             gan.set_weights([np.nextafter(w, np.inf, dtype=w.dtype) if w.ndim else w for w in gan.get_weights()])
         trainings[trainer] = (with_tfgan if trainer == TFGAN else with_keras)(gan, data, setting)
         trainings[trainer].images = gan.generate(x, target)
-    shares = {
-        trainer: float((clf.predict(training.images) == target).mean()) for trainer, training in trainings.items()
-    }
-    text = "\n\n".join([_what(name, setting, tfgan.__version__), _results(trainings, shares, x), _curves(trainings)])
+    shares = {trainer: (clf.predict(training.images) == target).mean() for trainer, training in trainings.items()}
+    text = f"{_what(name, setting)}\n\n{_table(trainings, shares, x)}\n\n{_differences(trainings)}\n"
     with replaced(out / f"{name}.md") as temporary:
-        temporary.write_text(text + "\n")
-    write_curves(trainings, out / f"{name}.csv")
-    draw(trainings, f"{name}: the trainers side by side", out / f"{name}.png")
-    return text
+        temporary.write_text(text)
+    with replaced(out / f"{name}.csv") as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["trainer", "step", "seconds", *METRICS], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({"trainer": t} | row for t, training in trainings.items() for row in training.reports)
+    draw(trainings, f"{name}: means of every {setting.every} steps, by step", out / f"{name}.png")
+    print(text)
 
 
 def with_keras(gan: GANMEX, data: Dataset, setting: Setting) -> Training:
@@ -149,15 +139,14 @@ def with_keras(gan: GANMEX, data: Dataset, setting: Setting) -> Training:
 def with_tfgan(gan: GANMEX, data: Dataset, setting: Setting) -> Training:
     """Trains with TF-GAN's StarGANEstimator, which saves checkpoints at the beginning and at the end alone."""
     training = Training()
-    measures = MeasuresHook(setting.every, lambda step, means, session: training.report(step, means))
     adam = estimator.adam(setting.learning_rate, BETAS, 1e-7)
-    off = dict.fromkeys(
-        ("save_checkpoints_steps", "save_checkpoints_secs", "save_summary_steps", "log_step_count_steps")
+    config = estimator.RunConfig(
+        tf_random_seed=setting.seed, save_checkpoints_steps=setting.steps, save_summary_steps=0, log_step_count_steps=0
     )
-    config = estimator.RunConfig(tf_random_seed=setting.seed, **off)
     images = estimator.input_fn(gan, data.x_train, data.y_train, batch_size=setting.batch_size, seed=setting.seed)
     with tempfile.TemporaryDirectory() as folder:
         stargan = estimator.stargan(gan, folder, generator_optimizer=adam, discriminator_optimizer=adam, config=config)
+        measures = MeasuresHook(setting.every, lambda step, means, session: training.report(step, means))
         stargan.train(images, hooks=[_StepDone(training), measures], max_steps=setting.steps)
         estimator.load(gan, stargan.latest_checkpoint())
     return training
@@ -173,64 +162,52 @@ class _StepDone(tf.compat.v1.train.SessionRunHook):
 
 def relative_difference(a: np.ndarray, b: np.ndarray) -> float:
     """The largest |a - b| / max(|a|, |b|) of two curves, 0 where both are 0."""
-    scale = np.maximum(np.abs(a), np.abs(b))
-    return float(np.max(np.abs(a - b) / np.where(scale > 0, scale, 1)))
+    scale = np.maximum(np.maximum(np.abs(a), np.abs(b)), np.finfo(float).tiny)
+    return float((np.abs(a - b) / scale).max())
 
 
-def _what(name: str, setting: Setting, tfgan_version: str) -> str:
+def _what(name: str, setting: Setting) -> str:
     settings = ", ".join(f"{option} {value:g}" for option, value in {**asdict(setting), **WEIGHTS}.items())
     return (
-        f"`python -m tf_ganmex.reproduce.trainers {name} --steps {setting.steps} --every {setting.every} "
-        f"--seed {setting.seed}`: {settings.replace('_', ' ')}; Adam with constant learning rates, float32. "
-        f"{os.cpu_count()} processor cores, TensorFlow {tf.__version__}, Keras {keras.__version__}, "
-        f"TF-GAN {tfgan_version}."
+        f"`python -m tf_ganmex.reproduce.trainers {name} --steps {setting.steps} --every {setting.every} --seed "
+        f"{setting.seed}`: {settings.replace('_', ' ')}; Adam with constant learning rates, float32. {os.cpu_count()} "
+        f"cores, TensorFlow {tf.__version__}, Keras {keras.__version__}, TF-GAN {import_tfgan().__version__}."
     )
 
 
-def _results(trainings: dict[str, Training], shares: dict[str, float], x: np.ndarray) -> str:
-    lines = [
-        "| trainer | classified as target | L2 distance | generator loss | discriminator loss "
-        "| steps per second | seconds to the first step |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
+def _table(trainings: dict[str, Training], shares: dict[str, float], x: np.ndarray) -> str:
+    lines = ["| trainer | to target | L2 distance | generator loss | discriminator loss | steps/s | first step |"]
+    lines.append("| --- | --- | --- | --- | --- | --- | --- |")
     for trainer, training in trainings.items():
         distance, last = np.sqrt(((training.images - x) ** 2).sum((1, 2, 3))).mean(), training.reports[-1]
+        rate = np.ptp(training.curve("step")) / np.ptp(training.curve("seconds"))
         lines.append(
             f"| {trainer} | {shares[trainer]:.2%} | {distance:.3f} | {last['generator_loss']:.4f} "
-            f"| {last['discriminator_loss']:.4f} | {training.steps_per_second:.2f} | {training.first_step:.1f} |"
+            f"| {last['discriminator_loss']:.4f} | {rate:.2f} | {training.first_step:.1f} s |"
         )
     return "\n".join(lines) + (
-        f"\n\nTargets and distances are those of {len(x)} test images, the target a random other class; losses the means "
-        f"of the last report. Steps per second: after the first report, no checkpoints. {JOINT} updates both networks on "
-        "one batch a step, 1:1 each on its own. Nudged: every initial weight is the next float32 number."
+        f"\n\nTo target: share that the classifier calls its target, of {len(x)} test images, each with a random other "
+        "class as target. L2 distance: mean, from the image. Losses: means of the last report. Steps per second: after "
+        "the first report, without checkpoints. First step: with all that is built before it. "
+        f"{JOINT} updates both networks on one batch a step, 1:1 each on its own. Nudged: from the next float32 weights."
     )
 
 
-def _curves(trainings: dict[str, Training]) -> str:
+def _differences(trainings: dict[str, Training]) -> str:
     first = trainings[KERAS]
-    compared = (TFGAN, slice(EARLY)), (TFGAN, slice(None)), (NUDGED, slice(EARLY)), (NUDGED, slice(None))
+    compared = [(trainings[trainer], part) for trainer in (TFGAN, NUDGED) for part in (slice(EARLY), slice(None))]
     lines = [
-        f"How far curves part from those of {KERAS}, as the largest |a − b| / max(|a|, |b|):",
+        f"How far curves part from those of {KERAS}, as the largest |a − b| / max(|a|, |b|) of a report:",
         "",
         f"| measure | {TFGAN}, first {EARLY} reports | all {len(first.reports)} | nudged, first {EARLY} | all |",
         "| --- | --- | --- | --- | --- |",
     ]
     for name in METRICS:
-        parts = [relative_difference(first.curve(name)[part], trainings[t].curve(name)[part]) for t, part in compared]
-        lines.append(f"| {name.replace('_', ' ')} | {' | '.join(f'{part:.1e}' for part in parts)} |")
-    lines += ["", f"Pixel values of the test images' targets part from those of {KERAS}:"]
-    for trainer in (TFGAN, NUDGED, JOINT):
-        apart = np.abs(trainings[trainer].images - first.images)
-        lines.append(f"{trainer} by at most {apart.max():.4f}, on average {apart.mean():.4f};")
-    return "\n".join(lines)[:-1] + "."
-
-
-def write_curves(trainings: dict[str, Training], path: Path) -> None:
-    """One line a report."""
-    with replaced(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["trainer", "step", "seconds", *METRICS], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({"trainer": name} | row for name, training in trainings.items() for row in training.reports)
+        values = [relative_difference(first.curve(name)[part], other.curve(name)[part]) for other, part in compared]
+        lines.append(f"| {name.replace('_', ' ')} | {' | '.join(f'{value:.1e}' for value in values)} |")
+    apart = {trainer: np.abs(trainings[trainer].images - first.images) for trainer in (TFGAN, NUDGED, JOINT)}
+    pixels = [f"{trainer} by up to {a.max():.4f}, on average {a.mean():.4f}" for trainer, a in apart.items()]
+    return "\n".join([*lines, "", f"Pixels of the generated images part from those of {KERAS}: {'; '.join(pixels)}."])
 
 
 def draw(trainings: dict[str, Training], title: str, path: Path) -> None:
@@ -239,7 +216,7 @@ def draw(trainings: dict[str, Training], title: str, path: Path) -> None:
 
     from tf_ganmex.plotting import save_figure
 
-    figure = Figure(figsize=(9, 6.6), layout="constrained")
+    figure = Figure(figsize=(9, 6.4), layout="constrained")
     styles: dict[str, dict[str, Any]] = {
         JOINT: {"color": "#e69f00", "linewidth": 1.3},
         KERAS: {"color": "#9ecae9", "linewidth": 3.2},
@@ -251,14 +228,13 @@ def draw(trainings: dict[str, Training], title: str, path: Path) -> None:
         axes.set_title(measure.replace("_", " "), fontsize=9)
         axes.tick_params(labelsize=7.5)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.supxlabel("step", fontsize=9)
     figure.suptitle(title, fontsize=11, fontweight="bold")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     save_figure(figure, path, dpi=110)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Trains, prints the tables and writes the files."""
+    """Reads the command line and runs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("dataset", choices=list(SIZES))
     parser.add_argument("--data-dir", type=Path, help="where the dataset's files are")
@@ -268,7 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results/trainers"), help="(default: %(default)s)")
     options = parser.parse_args(arguments)
     setting = Setting(steps=options.steps, every=options.every, seed=options.seed, **SIZES[options.dataset])
-    print(run(options.dataset, options.out, setting, data_dir=options.data_dir))
+    run(options.dataset, options.out, setting, data_dir=options.data_dir)
 
 
 if __name__ == "__main__":

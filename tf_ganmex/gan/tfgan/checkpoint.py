@@ -13,13 +13,13 @@ from tf_ganmex.errors import CheckpointError
 from tf_ganmex.gan.classifiers import FrozenClassifier, image_shape
 from tf_ganmex.gan.networks import DiscriminatorSizes, discriminator_convs
 from tf_ganmex.gan.tfgan.names import SHARED_TRUNK, SOURCE_TRUNK, UNUSED_NORM, checkpoint_name
+from tf_ganmex.gan.tfgan.stored import newest_readable, writing
 
 if TYPE_CHECKING:
     from tf_ganmex.gan.ganmex import GANMEX
 
 _GENERATOR = "Generator/generator/"
 _FIRST = f"{_GENERATOR}generator_down_sample/conv_0/kernel"
-# TensorFlow 1.0-era checkpoints are one file; those since have an index.
 _INDEX = ".index"
 
 
@@ -27,7 +27,7 @@ def find_checkpoint(path: Path) -> str | None:
     """The prefix of the TensorFlow checkpoint that `path` names, or None.
 
     Args:
-        path: a prefix ("model.ckpt-50000"), its .index file, an estimator's directory (its newest checkpoint), or a
+        path: a prefix ("model.ckpt-50000"), its .index file, an estimator's directory (its newest readable one), or a
             SavedModel export.
     """
     if path.name.endswith(_INDEX) and path.is_file():
@@ -36,12 +36,8 @@ def find_checkpoint(path: Path) -> str | None:
         return str(path)
     if (path / "variables" / f"variables{_INDEX}").is_file():
         return str(path / "variables" / "variables")
-    found = tf.train.latest_checkpoint(str(path)) if path.is_dir() else None
-    # The list of checkpoints may have been left behind, or hold paths of another machine.
-    numbered = {int(m[1]): file for file in path.glob(f"model.ckpt-*{_INDEX}") if (m := _numbered(file))}
-    if found is None and numbered:
-        found = str(numbered[max(numbered)])[: -len(_INDEX)]
-    return found
+    # Not TensorFlow's list of checkpoints, which may have been left behind, or hold paths of another machine.
+    return newest_readable(str(path)) if path.is_dir() else None
 
 
 def read_tfgan(prefix: str, classifier: FrozenClassifier | None, **options: Any) -> GANMEX:
@@ -50,7 +46,87 @@ def read_tfgan(prefix: str, classifier: FrozenClassifier | None, **options: Any)
     Args:
         prefix: of the checkpoint.
         classifier: gives the image size, which no checkpoint holds, and the value range.
-        **options: of `GANMEX`, such as the weights of the losses, which are in no checkpoint; they go before the shapes.
+        **options: of `GANMEX`, such as loss weights, which are in no checkpoint; they go before the shapes.
+
+    Returns:
+        The GANMEX, at the checkpoint's step; with a new discriminator where the checkpoint has none (an export).
+
+    Raises:
+        CheckpointError: if the checkpoint is damaged, is not of such networks, or does not fit the classifier.
+    """
+    # Late: ganmex.py needs this package for its losses.
+    from tf_ganmex.gan.ganmex import GANMEX
+
+    weights = _read(prefix)
+    if _FIRST not in weights:
+        raise CheckpointError(
+            f"Expected a checkpoint of TF-GAN's StarGAN, with {_FIRST}. Received: {prefix!r} with "
+            f"{', '.join(sorted(weights)[:3]) or 'no variable'}. Name an estimator's checkpoint or export."
+        )
+    if classifier is None:
+        raise CheckpointError(
+            f"Expected the classifier, for a checkpoint of TF-GAN does not hold the size of images. Received: "
+            f"{prefix!r} alone. Pass load_ganmex(path, classifier=tf_ganmex.load_classifier(model))."
+        )
+    shape = image_shape(classifier)
+    _check_task(prefix, weights, shape[-1], classifier.num_classes)
+    gan = GANMEX(classifier, **(_sizes(weights, shape[:2], classifier.num_classes) | options))
+    trunk = SHARED_TRUNK if gan.options.is_stand_alone else SOURCE_TRUNK
+    if not any(name.startswith("Discriminator/") for name in weights):
+        gan.has_new_discriminator = True
+    for network in (gan.generator,) if gan.has_new_discriminator else (gan.generator, gan.discriminator):
+        _assign(prefix, network, weights, trunk)
+    gan.step.assign(int(weights.get("global_step", 0)))
+    return gan
+
+
+def write_tfgan(gan: GANMEX, prefix: str | Path) -> str:
+    """Write the weights as TF-GAN's estimator names them, for the published code to generate with.
+
+    Args:
+        gan: the GANMEX.
+        prefix: such as "run/model.ckpt-50000"; the directory is made, and its list of checkpoints names this one.
+
+    Returns:
+        The prefix.
+
+    Raises:
+        CheckpointError: if it cannot be written.
+    """
+    from tf_ganmex.gan.tfgan.stargan import initial_values, source_trunk
+
+    path = Path(prefix)
+    values = initial_values(gan)
+    if gan.options.down_sampling and not gan.options.last_down_norm:
+        channels = values["down_2/kernel"].shape[-1]
+        values[f"{UNUSED_NORM}/gamma"] = np.ones(channels, np.float32)
+        values[f"{UNUSED_NORM}/beta"] = np.zeros(channels, np.float32)
+    named = {checkpoint_name(name, source_trunk(gan)): value for name, value in values.items()}
+    named["global_step"] = np.asarray(int(gan.step), np.int64)
+    with writing(str(path.parent)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The kernel writes to temporary names and renames.
+        tf.raw_ops.SaveV2(
+            prefix=str(path),
+            tensor_names=list(named),
+            shape_and_slices=[""] * len(named),
+            tensors=list(named.values()),
+        )
+        tf.compat.v1.train.update_checkpoint_state(str(path.parent), path.name, [path.name])
+    return str(path)
+    if (path / "variables" / f"variables{_INDEX}").is_file():
+        return str(path / "variables" / "variables")
+    # Not TensorFlow's list of checkpoints, which may have been left behind, or hold paths of another machine.
+    return newest_readable(str(path)) if path.is_dir() else None
+
+
+def read_tfgan(prefix: str, classifier: FrozenClassifier | None, **options: Any) -> GANMEX:
+    """Build a GANMEX with the weights of a checkpoint of TF-GAN's StarGAN, its sizes told by the shapes.
+
+    Args:
+        prefix: of the checkpoint.
+        classifier: gives the image size, which no checkpoint holds, and the value range.
+        **options: of `GANMEX`, such as loss weights, which are in no checkpoint; they go before the shapes.
 
     Returns:
         The GANMEX, at the checkpoint's step; with a new discriminator where the checkpoint has none (an export).
@@ -186,7 +262,3 @@ def _assign(prefix: str, network: Any, weights: dict[str, np.ndarray], trunk: st
                     "trained for, or the options of GANMEX that cannot be told from shapes."
                 )
             variable.assign(found)
-
-
-def _numbered(path: Path) -> re.Match[str] | None:
-    return re.fullmatch(r"model\.ckpt-(\d+)\.index", path.name)

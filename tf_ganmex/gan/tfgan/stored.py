@@ -136,7 +136,9 @@ def writing(directory: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    # Without the operation that failed, which is named before or after in double braces.
+    text = re.sub(r"\{\{.*?\}\}", "", str(error))
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
     # An error out of a session tells first where the operation was made.
     of_node = [index for index, line in enumerate(lines[:-1]) if line.startswith("Node:")]
-    return lines[of_node[-1] + 1 if of_node else 0][:200]
+    return lines[of_node[-1] + 1 if of_node else 0][:300]
