@@ -21,6 +21,7 @@ def test_a_preset_is_a_ganmex_and_a_recipe(make_gan, name):
 
 def test_names_of_published_directories():
     for name in ("mnist", "apple2orange-cw100"):
-        weights = [PRESETS[name].options[f"{term}_weight"] for term in ("classification", "similarity", "reconstruction")]
+        terms = ("classification", "similarity", "reconstruction")
+        weights = [PRESETS[name].options[f"{term}_weight"] for term in terms]
         assert "cw{:.0f}_sw{:.0f}_rw{:.0f}".format(*weights) == "cw100_sw20_rw10"
         assert "cw100_sw20_rw10" in PRESETS[name].source

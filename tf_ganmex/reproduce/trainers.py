@@ -1,8 +1,8 @@
 """Trains the same GANMEX with each trainer, side by side: ``python -m tf_ganmex.reproduce.trainers --help``.
 
-The Keras trainer and TF-GAN's StarGANEstimator, updating the networks in turn, start from the same weights and take the
-same batches, targets and interpolations: they differ by rounding, which Adam amplifies. How much it does is seen in a
-further training by the Keras trainer, from initial weights that are the next float32 numbers.
+Where they update the networks in turn, the Keras trainer and TF-GAN's StarGANEstimator compute the same thing from the
+same batches, and differ by rounding, which Adam amplifies. How much it does shows in one more training, with Keras's
+trainer from initial weights that are the next float32 numbers ("nudged").
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class Setting:
     def __post_init__(self) -> None:
         """OptionError for steps that are not two reports or more."""
         if self.every < 1 or self.steps % self.every or self.steps < 2 * self.every:
-            received = f"steps={self.steps}, every={self.every}"
-            raise OptionError(f"Expected steps to be every times 2, 3, or more. Received: {received}. Take 300 and 10.")
+            given = f"steps={self.steps}, every={self.every}"
+            raise OptionError(f"Expected steps to be every times 2, 3, or more. Received: {given}. Take 300 and 10.")
 
 
 @dataclass
@@ -107,7 +107,7 @@ def run(name: str, out: Path, setting: Setting, *, data_dir: Path | None = None)
         trainings[trainer] = (with_tfgan if trainer == TFGAN else with_keras)(gan, data, setting)
         trainings[trainer].images = gan.generate(x, target)
     shares = {trainer: (clf.predict(training.images) == target).mean() for trainer, training in trainings.items()}
-    text = f"{_what(name, setting)}\n\n{_table(trainings, shares, x)}\n\n{_differences(trainings)}\n"
+    text = "\n\n".join([_what(name, setting), _table(trainings, shares, x), _differences(trainings)]) + "\n"
     with replaced(out / f"{name}.md") as temporary:
         temporary.write_text(text)
     with replaced(out / f"{name}.csv") as temporary, temporary.open("w", newline="") as file:
@@ -152,12 +152,12 @@ def with_tfgan(gan: GANMEX, data: Dataset, setting: Setting) -> Training:
     return training
 
 
+@dataclass
 class _StepDone(tf.compat.v1.train.SessionRunHook):
-    def __init__(self, training: Training) -> None:
-        self._training = training
+    training: Training
 
     def after_run(self, run_context: Any, run_values: Any) -> None:
-        self._training.step_done()
+        self.training.step_done()
 
 
 def relative_difference(a: np.ndarray, b: np.ndarray) -> float:
@@ -187,9 +187,9 @@ def _table(trainings: dict[str, Training], shares: dict[str, float], x: np.ndarr
         )
     return "\n".join(lines) + (
         f"\n\nTo target: share that the classifier calls its target, of {len(x)} test images, each with a random other "
-        "class as target. L2 distance: mean, from the image. Losses: means of the last report. Steps per second: after "
-        "the first report, without checkpoints. First step: with all that is built before it. "
-        f"{JOINT} updates both networks on one batch a step, 1:1 each on its own. Nudged: from the next float32 weights."
+        "class as target. L2 distance: mean, from the image. Losses: means of the last report. Steps/s: after the "
+        "first report, without checkpoints. First step: with all that is built for it. Joint: one batch a step for "
+        "both networks; 1:1: one for each. Nudged: from initial weights that are the next float32 numbers."
     )
 
 
@@ -197,8 +197,7 @@ def _differences(trainings: dict[str, Training]) -> str:
     first = trainings[KERAS]
     compared = [(trainings[trainer], part) for trainer in (TFGAN, NUDGED) for part in (slice(EARLY), slice(None))]
     lines = [
-        f"How far curves part from those of {KERAS}, as the largest |a − b| / max(|a|, |b|) of a report:",
-        "",
+        f"How far curves part from those of {KERAS}, as the largest |a − b| / max(|a|, |b|) of a report:\n",
         f"| measure | {TFGAN}, first {EARLY} reports | all {len(first.reports)} | nudged, first {EARLY} | all |",
         "| --- | --- | --- | --- | --- |",
     ]
@@ -206,8 +205,8 @@ def _differences(trainings: dict[str, Training]) -> str:
         values = [relative_difference(first.curve(name)[part], other.curve(name)[part]) for other, part in compared]
         lines.append(f"| {name.replace('_', ' ')} | {' | '.join(f'{value:.1e}' for value in values)} |")
     apart = {trainer: np.abs(trainings[trainer].images - first.images) for trainer in (TFGAN, NUDGED, JOINT)}
-    pixels = [f"{trainer} by up to {a.max():.4f}, on average {a.mean():.4f}" for trainer, a in apart.items()]
-    return "\n".join([*lines, "", f"Pixels of the generated images part from those of {KERAS}: {'; '.join(pixels)}."])
+    pixels = [f"{trainer} by up to {a.max():.2g}, on average {a.mean():.2g}" for trainer, a in apart.items()]
+    return "\n".join([*lines, f"\nPixels of the generated images part from those of {KERAS}: {'; '.join(pixels)}."])
 
 
 def draw(trainings: dict[str, Training], title: str, path: Path) -> None:
@@ -226,7 +225,7 @@ def draw(trainings: dict[str, Training], title: str, path: Path) -> None:
         for trainer, style in styles.items():
             axes.plot(trainings[trainer].curve("step"), trainings[trainer].curve(measure), label=trainer, **style)
         axes.set_title(measure.replace("_", " "), fontsize=9)
-        axes.tick_params(labelsize=7.5)
+        axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(title, fontsize=11, fontweight="bold")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)

@@ -71,7 +71,7 @@ def read_tfgan(prefix: str, classifier: FrozenClassifier | None, **options: Any)
     shape = image_shape(classifier)
     _check_task(prefix, weights, shape[-1], classifier.num_classes)
     gan = GANMEX(classifier, **(_sizes(weights, shape[:2], classifier.num_classes) | options))
-    trunk = SHARED_TRUNK if gan.options.is_stand_alone else SOURCE_TRUNK
+    trunk = _trunk(weights)
     if not any(name.startswith("Discriminator/") for name in weights):
         gan.has_new_discriminator = True
     for network in (gan.generator,) if gan.has_new_discriminator else (gan.generator, gan.discriminator):
@@ -114,91 +114,6 @@ def write_tfgan(gan: GANMEX, prefix: str | Path) -> str:
         )
         tf.compat.v1.train.update_checkpoint_state(str(path.parent), path.name, [path.name])
     return str(path)
-    if (path / "variables" / f"variables{_INDEX}").is_file():
-        return str(path / "variables" / "variables")
-    # Not TensorFlow's list of checkpoints, which may have been left behind, or hold paths of another machine.
-    return newest_readable(str(path)) if path.is_dir() else None
-
-
-def read_tfgan(prefix: str, classifier: FrozenClassifier | None, **options: Any) -> GANMEX:
-    """Build a GANMEX with the weights of a checkpoint of TF-GAN's StarGAN, its sizes told by the shapes.
-
-    Args:
-        prefix: of the checkpoint.
-        classifier: gives the image size, which no checkpoint holds, and the value range.
-        **options: of `GANMEX`, such as loss weights, which are in no checkpoint; they go before the shapes.
-
-    Returns:
-        The GANMEX, at the checkpoint's step; with a new discriminator where the checkpoint has none (an export).
-
-    Raises:
-        CheckpointError: if the checkpoint is damaged, is not of such networks, or does not fit the classifier.
-    """
-    # Late: ganmex.py needs this package for its losses.
-    from tf_ganmex.gan.ganmex import GANMEX
-
-    weights = _read(prefix)
-    if _FIRST not in weights:
-        raise CheckpointError(
-            f"Expected a checkpoint of TF-GAN's StarGAN, with {_FIRST}. Received: {prefix!r} with "
-            f"{', '.join(sorted(weights)[:3]) or 'no variable'}. Name an estimator's checkpoint or export."
-        )
-    if classifier is None:
-        raise CheckpointError(
-            f"Expected the classifier, for a checkpoint of TF-GAN does not hold the size of images. Received: "
-            f"{prefix!r} alone. Pass load_ganmex(path, classifier=tf_ganmex.load_classifier(model))."
-        )
-    shape = image_shape(classifier)
-    _check_task(prefix, weights, shape[-1], classifier.num_classes)
-    gan = GANMEX(classifier, **(_sizes(weights, shape[:2], classifier.num_classes) | options))
-    trunk = SHARED_TRUNK if gan.options.is_stand_alone else SOURCE_TRUNK
-    if not any(name.startswith("Discriminator/") for name in weights):
-        gan.has_new_discriminator = True
-    for network in (gan.generator,) if gan.has_new_discriminator else (gan.generator, gan.discriminator):
-        _assign(prefix, network, weights, trunk)
-    gan.step.assign(int(weights.get("global_step", 0)))
-    return gan
-
-
-def write_tfgan(gan: GANMEX, prefix: str | Path) -> str:
-    """Write the weights as TF-GAN's estimator names them, for the published code to generate with.
-
-    Args:
-        gan: the GANMEX.
-        prefix: such as "run/model.ckpt-50000"; the directory is made, and its list of checkpoints names this one.
-
-    Returns:
-        The prefix.
-
-    Raises:
-        CheckpointError: if it cannot be written.
-    """
-    from tf_ganmex.gan.tfgan.stargan import initial_values, source_trunk
-
-    path = Path(prefix)
-    values = initial_values(gan)
-    if gan.options.down_sampling and not gan.options.last_down_norm:
-        channels = values["down_2/kernel"].shape[-1]
-        values[f"{UNUSED_NORM}/gamma"] = np.ones(channels, np.float32)
-        values[f"{UNUSED_NORM}/beta"] = np.zeros(channels, np.float32)
-    named = {checkpoint_name(name, source_trunk(gan)): value for name, value in values.items()}
-    named["global_step"] = np.asarray(int(gan.step), np.int64)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # The kernel writes to temporary names and renames.
-        tf.raw_ops.SaveV2(
-            prefix=str(path),
-            tensor_names=list(named),
-            shape_and_slices=[""] * len(named),
-            tensors=list(named.values()),
-        )
-        tf.compat.v1.train.update_checkpoint_state(str(path.parent), path.name, [path.name])
-    except (OSError, tf.errors.OpError) as error:
-        raise CheckpointError(
-            f"Expected to write a checkpoint. Received: prefix={str(path)!r}, which failed with "
-            f"{str(error).splitlines()[0]!r}. Check that the directory is writable and the disk not full."
-        ) from error
-    return str(path)
 
 
 def _read(prefix: str) -> dict[str, np.ndarray]:
@@ -238,7 +153,7 @@ def _sizes(weights: dict[str, np.ndarray], sides: tuple[int, int], classes: int)
     }
     stand_alone = any("discriminator_output_class" in name for name in weights)
     sizes["class_discriminator"] = "joint" if stand_alone else "classifier"
-    trunk = SHARED_TRUNK if stand_alone else SOURCE_TRUNK
+    trunk = _trunk(weights)
     kernels = [n for n in weights if re.fullmatch(rf"Discriminator/discriminator/{trunk}/conv_\d+/kernel", n)]
     if kernels:
         sizes["discriminator_filters"] = weights[min(kernels)].shape[-1]
@@ -248,6 +163,11 @@ def _sizes(weights: dict[str, np.ndarray], sides: tuple[int, int], classes: int)
                 sizes["discriminator_smallest_side"] = side
                 break
     return sizes
+
+
+def _trunk(weights: dict[str, np.ndarray]) -> str:
+    # Early revisions of the published code have TF-GAN's own trunk beside a classifier too.
+    return SOURCE_TRUNK if any(f"/{SOURCE_TRUNK}/" in name for name in weights) else SHARED_TRUNK
 
 
 def _assign(prefix: str, network: Any, weights: dict[str, np.ndarray], trunk: str) -> None:
