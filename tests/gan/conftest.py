@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_ganmex._backend import keras
 from tf_ganmex.gan import GANMEX
 
 
@@ -24,6 +25,27 @@ class TinyClassifier:
     def logits_tensor(self, x):
         low, high = self.value_range
         return tf.matmul(tf.reshape((x - low) / (high - low) - 0.5, [-1, self.weights.shape[0]]), self.weights)
+
+
+def small_model(shape=(8, 8, 1), activation="relu"):
+    """A Keras classifier with every kind of weight: kernels, biases, and the statistics of a norm."""
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input(shape),
+            layers.Conv2D(4, 3, activation=activation),
+            layers.BatchNormalization(),
+            layers.Flatten(),
+            layers.Dropout(0.5),
+            layers.Dense(3),
+        ]
+    )
+
+
+@pytest.fixture(scope="session")
+def make_model():
+    return small_model
 
 
 @pytest.fixture

@@ -26,19 +26,8 @@ VARIANTS = {
 
 
 @pytest.fixture(scope="module")
-def clf():
-    keras.utils.set_random_seed(0)
-    layers = keras.layers
-    model = keras.Sequential(
-        [
-            keras.Input((12, 8, 2)),
-            layers.Conv2D(4, 3, activation="tanh"),
-            layers.BatchNormalization(),
-            layers.Flatten(),
-            layers.Dropout(0.5),
-            layers.Dense(3),
-        ]
-    )
+def clf(make_model):
+    model = make_model((12, 8, 2), "tanh")
     return gx.load_classifier(model, output="logits", value_range=(-1.0, 3.0))
 
 

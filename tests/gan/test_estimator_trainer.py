@@ -16,19 +16,8 @@ v1 = tf.compat.v1
 
 
 @pytest.fixture(scope="module")
-def model():
-    keras.utils.set_random_seed(0)
-    layers = keras.layers
-    return keras.Sequential(
-        [
-            keras.Input((8, 8, 1)),
-            layers.Conv2D(4, 3, activation="relu"),
-            layers.BatchNormalization(),
-            layers.Flatten(),
-            layers.Dropout(0.5),
-            layers.Dense(3),
-        ]
-    )
+def model(make_model):
+    return make_model()
 
 
 @pytest.fixture(scope="module")

@@ -174,7 +174,7 @@ def test_the_export_predicts_the_same_and_keeps_the_names(tmp_path):
     assert sorted(os.listdir(tmp_path / "export")) == sorted(os.path.basename(p) for p in (path, again))
     assert (Path(path) / "assets.extra" / "sub" / "classes.txt").read_text() == "a b"
     loaded = tf.saved_model.load(path)
-    outputs = loaded.signatures["serving_default"](x=X)
+    outputs = loaded.signatures["serving_default"](x=tf.constant(X))
     assert outputs.keys() == {"x", "y"}
     np.testing.assert_allclose(
         outputs["y"], [example["y"] for example in estimator.predict(lambda: batches("infer"))], rtol=1e-5
@@ -190,7 +190,7 @@ def test_a_model_may_name_its_export_outputs(tmp_path):
 
     estimator = make(tmp_path / "model", model_fn=model_fn).train(batches, steps=1)
     loaded = tf.saved_model.load(estimator.export_saved_model(tmp_path / "export", serving))
-    assert loaded.signatures["serving_default"](x=X).keys() == {"output"}
+    assert loaded.signatures["serving_default"](x=tf.constant(X)).keys() == {"output"}
 
 
 def test_an_export_that_fails_leaves_nothing_behind(tmp_path):

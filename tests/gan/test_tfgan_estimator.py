@@ -148,8 +148,10 @@ def test_predictions_depend_on_the_target_and_equal_the_export(trained, tmp_path
     assert predictions.shape == IMAGES.shape
     loaded = tf.saved_model.load(trained.export_saved_model(tmp_path, serving))
     generate = loaded.signatures["serving_default"]
-    np.testing.assert_allclose(generate(image=IMAGES, target=LABELS)["output"], predictions, atol=1e-6)
-    others = generate(image=IMAGES, target=np.roll(LABELS, 1, axis=1))["output"]
+    np.testing.assert_allclose(
+        generate(image=tf.constant(IMAGES), target=tf.constant(LABELS))["output"], predictions, atol=1e-6
+    )
+    others = generate(image=tf.constant(IMAGES), target=tf.constant(np.roll(LABELS, 1, axis=1)))["output"]
     assert np.abs(others - predictions).max() > 1e-4
     wrapped = import_tfgan().estimator.stargan_prediction_input_fn_wrapper(lambda: (IMAGES, LABELS))
     first = next(trained.predict(wrapped))
