@@ -20,7 +20,7 @@ from tf_ganmex.errors import OptionError
 from tf_ganmex.explanation import explain
 from tf_ganmex.files import replaced
 from tf_ganmex.gan import GANMEX, load_ganmex
-from tf_ganmex.training import Recipe, save_classifier, train_classifier, train_ganmex
+from tf_ganmex.training import ClassifierRecipe, Recipe, save_classifier, train_classifier, train_ganmex
 
 PRETRAINED = Path(tf_ganmex.__file__).parents[1] / "saved_models" / "digits"
 CLASSIFIER, GAN = "classifier.keras", "ganmex"
@@ -115,8 +115,9 @@ def _load(models: Path, data: Dataset) -> tuple[Classifier, GANMEX]:
 
 
 def _train(out: Path, data: Dataset, seed: int) -> tuple[Classifier, GANMEX]:
-    model = train_classifier(data, epochs=EPOCHS, seed=seed, verbose=0)
-    settings = {"architecture": "auto", "epochs": EPOCHS, "seed": seed}
+    recipe = ClassifierRecipe(epochs=EPOCHS)
+    model = train_classifier(data, recipe=recipe, seed=seed, verbose=0)
+    settings = {"architecture": "auto", "seed": seed, **recipe.as_dict()}
     save_classifier(model, data, out / CLASSIFIER, settings)
     clf = load_classifier(model, class_names=data.class_names)
     print(f"classifier trained: {out / CLASSIFIER}; now GANMEX, {RECIPE['steps']} steps", flush=True)

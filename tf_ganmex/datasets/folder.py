@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tf_ganmex.datasets.cyclegan import class_folders, domain_names
 from tf_ganmex.datasets.dataset import Dataset
 from tf_ganmex.datasets.files import IMAGE_SUFFIXES, TAR_SUFFIXES, Folder, ImageFile, open_files
 from tf_ganmex.datasets.images import decode_all
@@ -37,6 +38,9 @@ def load_folder(
     a stratified share of every class is drawn. A single folder around it all is looked through. Classes are
     numbered in natural order of their names ("2" before "10"); the images of each split come mixed.
 
+    ``trainA, trainB, testA, testB``, as CycleGAN's datasets come, are the splits of two classes: 0 is A and 1 is B,
+    called so or, in a folder or archive ``apple2orange``, apple and orange.
+
     Args:
         path: the folder or archive.
         size: height and width to bring images to; None: as they are.
@@ -52,7 +56,10 @@ def load_folder(
             that are damaged or of different sizes.
     """
     with open_files(path) as folder:
-        train, test = _find_splits(path, folder)
+        _check_any(path, folder)
+        inner, folder = _look_through(folder)
+        domains = class_folders(path, folder)
+        train, test = _find_splits(path, domains or folder)
         names = sorted(train, key=natural_key)
         _check_names(path, names)
         train_files, y_train = _label(train, names)
@@ -66,6 +73,8 @@ def load_folder(
         files = [train_files[i] for i in train_order] + [test_files[i] for i in test_order]
         images = decode_all(files, size, grayscale)
     x_train, x_test = np.split(images, [len(train_files)])
+    if domains:
+        names = domain_names(inner, _stem(path))
     return Dataset(x_train, y_train[train_order], x_test, y_test[test_order], names, _stem(path))
 
 
@@ -76,12 +85,6 @@ def _label(classes: Classes, names: list[str]) -> tuple[list[ImageFile], np.ndar
 
 
 def _find_splits(path: Path, folder: Folder) -> tuple[Classes, Classes | None]:
-    if not folder.all_files():
-        raise DatasetError(
-            f"Expected images ({', '.join(IMAGE_SUFFIXES)}) in class folders. Received: {path}, which holds none. "
-            "Check the path."
-        )
-    folder = _look_through(folder)
     if not _has_splits(folder):
         return _classes(path, folder), None
     splits = _split_folders(path, folder)
@@ -99,13 +102,15 @@ def _find_splits(path: Path, folder: Folder) -> tuple[Classes, Classes | None]:
     return train, test
 
 
-def _look_through(folder: Folder) -> Folder:
+def _look_through(folder: Folder) -> tuple[str, Folder]:
+    """Past single folders around it all, with the name of the last of them."""
+    inner = ""
     while not folder.files and len(folder.folders) == 1:
         ((name, only),) = folder.folders.items()
         if name.casefold() in SPLITS or only.files or not only.folders:
             break
-        folder = only
-    return folder
+        inner, folder = name, only
+    return inner, folder
 
 
 def _has_splits(folder: Folder) -> bool:
@@ -147,6 +152,14 @@ def _classes(path: Path, folder: Folder) -> Classes:
         )
     _check_nesting(path, folder)
     return classes
+
+
+def _check_any(path: Path, folder: Folder) -> None:
+    if not folder.all_files():
+        raise DatasetError(
+            f"Expected images ({', '.join(IMAGE_SUFFIXES)}) in class folders. Received: {path}, which holds none. "
+            "Check the path."
+        )
 
 
 def _check_names(path: Path, names: list[str]) -> None:

@@ -75,14 +75,21 @@ class Batches:
         return [np.flatnonzero(self.y == c) for c in range(self.num_classes)]
 
 
-def step_keyed_dataset(batches: Batches, *, batches_per_step: int, current_step: Callable[[], int]) -> tf.data.Dataset:
+def step_keyed_dataset(
+    batches: Batches,
+    *,
+    current_step: Callable[[], int],
+    batches_per_step: int = 1,
+    change: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
+) -> tf.data.Dataset:
     """Make an endless dataset whose element k holds the batches of step k.
 
     Args:
         batches: which images are in a batch.
-        batches_per_step: how many batches an element holds, one after the other.
         current_step: number of the first element; asked when an iterator starts, not when the dataset is made,
             because `BackupAndRestore` restores the model in between.
+        batches_per_step: how many batches an element holds, one after the other.
+        change: of (images, step), to change the images of an element.
 
     Returns:
         A `tf.data.Dataset` of (images, labels).
@@ -94,7 +101,8 @@ def step_keyed_dataset(batches: Batches, *, batches_per_step: int, current_step:
     def element(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         numbers = [step * batches_per_step + part for part in range(batches_per_step)]
         rows = tf.concat([batches.rows(number) for number in numbers], axis=0)
-        return tf.gather(images, rows), tf.gather(labels, rows)
+        shown = tf.gather(images, rows)
+        return change(shown, step) if change else shown, tf.gather(labels, rows)
 
     def start(_: tf.Tensor) -> tf.Tensor:
         # A Python call, for a tf.data function cannot read a variable that lives on an accelerator.

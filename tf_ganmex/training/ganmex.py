@@ -1,8 +1,7 @@
-"""Trains classifiers, and GANMEX for them, on a dataset: what the command line does."""
+"""Trains a GANMEX for a classifier, with either trainer."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,69 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from tf_ganmex import __version__, zoo
 from tf_ganmex._backend import keras
 from tf_ganmex.classifier import Classifier
 from tf_ganmex.datasets import Dataset
 from tf_ganmex.errors import OptionError
-from tf_ganmex.files import replaced
 from tf_ganmex.gan import GANMEX, Checkpoints, ImageGrid, estimator
 from tf_ganmex.gan.ganmex import BETAS
 from tf_ganmex.gan.presets import Preset
 
 TRAINERS = ("keras", "estimator")
 DECAYS = ("cosine", "constant")
-
-
-def train_classifier(
-    data: Dataset,
-    architecture: str = "auto",
-    *,
-    epochs: int = 12,
-    batch_size: int = 64,
-    learning_rate: float = 1e-3,
-    seed: int = 0,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-    verbose: int | str = "auto",
-) -> keras.Model:
-    """Trains a classifier from scratch on the training images of a dataset.
-
-    Adam with a learning rate that falls to zero along a cosine; the test images are only ever evaluated, never used to
-    choose anything.
-
-    Args:
-        data: the images and labels.
-        architecture: a name of :data:`tf_ganmex.zoo.CLASSIFIERS`, or ``"auto"`` by image size.
-        epochs: passes over the training images.
-        batch_size: images a step.
-        learning_rate: at the start.
-        seed: of the initial weights, the order of images and dropout.
-        callbacks: any Keras callbacks.
-        verbose: as in ``keras.Model.fit``.
-
-    Returns:
-        The trained model, images (n, h, w, c) in [0, 1] to probabilities (n, classes).
-    """
-    keras.utils.set_random_seed(seed)
-    model = zoo.build(architecture, data.x_train.shape[1:], len(data.class_names), seed=seed)
-    steps = int(np.ceil(len(data.x_train) / batch_size)) * epochs
-    model.compile(
-        optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps)),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
-    model.fit(
-        data.x_train,
-        data.y_train,
-        batch_size=batch_size,
-        epochs=epochs,
-        validation_data=(data.x_test, data.y_test),
-        callbacks=list(callbacks),
-        verbose=verbose,
-    )
-    return model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,28 +236,3 @@ def in_value_range(images: np.ndarray, value_range: tuple[float, float]) -> np.n
     """Images in [0, 1] brought to a classifier's value range."""
     low, high = value_range
     return images if (low, high) == (0, 1) else low + (high - low) * images
-
-
-def save_classifier(model: keras.Model, data: Dataset, path: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """Writes a classifier without its optimizer, and beside it a ``.json`` that says how it was made.
-
-    Returns:
-        What the ``.json`` holds: data, settings, versions, test accuracy.
-    """
-    _, accuracy = model.evaluate(data.x_test, data.y_test, batch_size=256, verbose=0)
-    facts = {
-        "dataset": data.name,
-        "train_images": len(data.x_train),
-        "test_images": len(data.x_test),
-        "class_names": data.class_names,
-        "settings": settings,
-        "test_accuracy": round(float(accuracy), 4),
-        "versions": {"tf_ganmex": __version__, "tensorflow": tf.__version__, "keras": keras.__version__},
-    }
-    bare = type(model).from_config(model.get_config())  # of a compiled model Keras writes the optimizer too
-    bare.set_weights(model.get_weights())
-    with replaced(path) as temporary:
-        bare.save(temporary)
-    with replaced(path.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(facts, indent=1) + "\n")
-    return facts
