@@ -20,7 +20,7 @@ import tf_ganmex as gx
 from tf_ganmex.cli import main, train
 from tf_ganmex.cli.main import parser
 
-COMMANDS = ["demo", "train-classifier", "train", "convert", "explain"]
+COMMANDS = ["demo", "prepare-bam", "train-classifier", "train", "convert", "explain"]
 
 
 def python(*arguments: str) -> subprocess.CompletedProcess:

@@ -247,7 +247,7 @@ def mobilenet_classifier(
     x = keras.layers.Rescaling(2.0, -1.0, name="to_minus_one_one")(inputs)
     x = base(x, training=False) if frozen else base(x)
     if pooling == "global":
-        x = keras.layers.GlobalAveragePooling2D(2, name="pool")(x)
+        x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     else:
         x = keras.layers.Flatten()(keras.layers.AveragePooling2D(2, name="pool")(x))
     return _dense_head(inputs, x, 1024, num_classes, seed, "mobilenet_classifier")

@@ -1,4 +1,4 @@
-"""Datasets by name through the builders of TensorFlow Datasets themselves, on small local files in place of downloads."""
+"""Datasets by name through TensorFlow Datasets' own builders, on small local files in place of downloads."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def random_images(shape: tuple[int, ...]) -> dict[str, tuple[np.ndarray, np.ndar
 
 
 def mnist_files(folder, monkeypatch):
-    """idx files: a header, then bytes."""
+    """A header, then bytes (idx)."""
     module = pytest.importorskip("tensorflow_datasets.image_classification.mnist")
     data, files = random_images((28, 28, 1)), {}
     for split, (images, labels) in data.items():
@@ -66,7 +66,7 @@ def cifar_files(folder, monkeypatch):
 
 def apple2orange_files(folder, monkeypatch):
     """JPEG files in four folders."""
-    data = random_images((256, 256, 3))
+    data = random_images((16, 16, 3))
     for split, (images, labels) in data.items():
         labels %= 2
         for i, (image, label) in enumerate(zip(images, labels, strict=True)):
@@ -98,10 +98,11 @@ def test_what_is_downloaded_is_prepared_and_read_and_found_again(tmp_path, monke
     monkeypatch.setattr(named, "can_download", lambda url: True)
     for method in ("download", "download_and_extract"):
         monkeypatch.setattr(tfds.download.DownloadManager, method, lambda self, urls: files)
-    downloaded = load_dataset(name, data_dir=tmp_path / "data")
+    size = expected["train"][0].shape[1:3]
+    downloaded = load_dataset(name, data_dir=tmp_path / "data", image_size=size)
     monkeypatch.undo()
     monkeypatch.setattr(named, "can_download", lambda url: False)
-    for data in (downloaded, load_dataset(name, data_dir=tmp_path / "data")):
+    for data in (downloaded, load_dataset(name, data_dir=tmp_path / "data", image_size=size)):
         assert (data.name, data.class_names) == (name, class_names)
         for split, (images, labels) in expected.items():
             read = sorted_rows(getattr(data, f"x_{split}"), getattr(data, f"y_{split}"))

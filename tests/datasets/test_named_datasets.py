@@ -191,9 +191,9 @@ def test_a_slow_look_up_is_given_up_in_time(monkeypatch, no_proxy):
     assert time.monotonic() - start < 1
 
 
-@pytest.mark.parametrize("name", ["mnits", "apple2orange", "bam", "no/such/folder", "", "x.npz"])
+@pytest.mark.parametrize("name", ["mnits", "orange2apple", "no/such/folder", "", "x.npz"])
 def test_unknown_names_list_what_there_is(name):
-    with pytest.raises(DatasetError, match=r"digits, mnist, svhn_cropped, cifar10, .*\.npz"):
+    with pytest.raises(DatasetError, match=r"digits, mnist, svhn_cropped, cifar10, apple2orange, .*\.npz"):
         load_dataset(name)
 
 

@@ -89,7 +89,8 @@ def fit_dataset(data: Dataset, size: tuple[int, int] | None, grayscale: bool | N
     if size in (None, data.image_shape[:2]) and grayscale is None:
         return data
     x_train, x_test = (_resize(_recolour(x, grayscale), size) for x in (data.x_train, data.x_test))
-    return replace(data, x_train=x_train, x_test=x_test)
+    masks_train, masks_test = (_resize_masks(masks, size) for masks in (data.masks_train, data.masks_test))
+    return replace(data, x_train=x_train, x_test=x_test, masks_train=masks_train, masks_test=masks_test)
 
 
 def _recolour(images: np.ndarray, grayscale: bool | None) -> np.ndarray:
@@ -104,6 +105,11 @@ def _recolour(images: np.ndarray, grayscale: bool | None) -> np.ndarray:
     if grayscale:
         return np.clip(images @ LUMA[:, np.newaxis], 0, 1)
     return np.repeat(images, 3, axis=-1)
+
+
+def _resize_masks(masks: np.ndarray | None, size: tuple[int, int] | None) -> np.ndarray | None:
+    """A pixel is in where half of it is."""
+    return None if masks is None else _resize(masks.astype(np.float32), size) >= 0.5
 
 
 def _resize(images: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:

@@ -22,9 +22,11 @@ class Dataset:
         y_test: as ``y_train``.
         class_names: one name a class; label ``i`` is called ``class_names[i]``.
         name: what the dataset is called in reports.
+        masks_train: for data that is composed of an object and a scene: where the object is, bool, shape (n, h, w, 1).
+        masks_test: likewise.
 
     Raises:
-        ImageError: images of another shape, type or value range.
+        ImageError: images or masks of another shape, type or value range.
         LabelError: labels of another shape, type or range.
         DatasetError: fewer than two class names, or a name twice.
     """
@@ -35,6 +37,8 @@ class Dataset:
     y_test: np.ndarray
     class_names: list[str]
     name: str = "dataset"
+    masks_train: np.ndarray | None = None
+    masks_test: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Checks what the rest of the package relies on."""
@@ -43,6 +47,7 @@ class Dataset:
             images, labels = getattr(self, f"x_{split}"), getattr(self, f"y_{split}")
             _check_images(f"x_{split}", images)
             _check_labels(f"y_{split}", labels, len(images), len(self.class_names))
+            _check_masks(f"masks_{split}", getattr(self, f"masks_{split}"), (*images.shape[:3], 1))
         if self.x_train.shape[1:] != self.x_test.shape[1:]:
             raise ImageError(
                 "Expected train and test images of one shape. "
@@ -89,6 +94,14 @@ def _check_images(key: str, images: np.ndarray) -> None:
     if not (low >= 0 and high <= 1):  # written so that NaN fails too
         raise ImageError(
             f"Expected {key} in [0, 1] without NaN. Received: minimum={low}, maximum={high}. Scale the images."
+        )
+
+
+def _check_masks(key: str, masks: np.ndarray | None, shape: tuple[int, ...]) -> None:
+    if masks is not None and (masks.shape != shape or masks.dtype != np.bool_):
+        raise ImageError(
+            f"Expected {key} of shape {shape}, bool, one mask an image. "
+            f"Received: shape={masks.shape}, dtype={masks.dtype}. Resize or convert them, or leave them out."
         )
 
 

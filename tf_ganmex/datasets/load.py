@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from tf_ganmex.datasets.arrays import fit_dataset, parse_size
+from tf_ganmex.datasets.bam import is_bam, load_bam
 from tf_ganmex.datasets.colored import colored
 from tf_ganmex.datasets.dataset import Dataset
 from tf_ganmex.datasets.digits import load_digits
@@ -18,7 +19,7 @@ from tf_ganmex.errors import DatasetError, OptionError
 __all__ = ["load_dataset"]
 
 COLORED_MNIST = "colored_mnist"
-NAMES = ("digits", *DOWNLOADS, COLORED_MNIST)
+NAMES = ("digits", *DOWNLOADS, COLORED_MNIST, "bam")
 
 
 def load_dataset(
@@ -35,10 +36,15 @@ def load_dataset(
     ``load_dataset("digits")`` is scikit-learn's 1,797 handwritten digits, brought from 8x8 to 28x28, and needs no
     download. ``"mnist"``, ``"svhn_cropped"``, ``"cifar10"`` and ``"apple2orange"`` (CycleGAN's) come through
     TensorFlow Datasets; ``"colored_mnist"`` is ``mnist`` (of that ``image_size``) through
-    :func:`tf_ganmex.datasets.colored`, which with ``labels="color"`` makes the colours the labels. A path is an ``.npz`` of ``x_train, y_train, x_test, y_test`` (Keras's
-    ``mnist.npz`` is one), a folder with a folder of images per class, with or without ``train`` and ``test`` (or
-    ``val``) folders above, or a zip or tar of such a folder. A folder with ``trainA``, ``trainB``, ``testA`` and
-    ``testB``, as CycleGAN's datasets come, has the classes 0, A, and 1, B, called X and Y where it is called X2Y.
+    :func:`tf_ganmex.datasets.colored`, which with ``labels="color"`` takes the colours for labels.
+
+    ``"bam"``, objects in scenes, is what :func:`tf_ganmex.datasets.prepare_bam` made, with the objects' masks; where
+    there are several in ``data_dir``, ``"bam/CLASSES"`` is one of them.
+
+    A path is an ``.npz`` of ``x_train, y_train, x_test, y_test`` (Keras's ``mnist.npz`` is one), a folder with a
+    folder of images per class, with or without ``train`` and ``test`` (or ``val``) folders above, or a zip or tar of
+    such a folder. A folder with ``trainA``, ``trainB``, ``testA`` and ``testB``, as CycleGAN's datasets come, has the
+    classes A (0) and B (1), called X and Y where the folder is called X2Y.
 
     Images of folders and of ``apple2orange`` come mixed, in an order fixed by ``seed``, so that the first n hold
     every class; arrays keep their order. Images of folders are turned upright by their EXIF tag; transparent pixels
@@ -50,7 +56,7 @@ def load_dataset(
 
     Args:
         name_or_path: a name (``digits``, ``mnist``, ``svhn_cropped``, ``cifar10``, ``apple2orange``,
-            ``colored_mnist``) or a path. A name wins over a file so called: write ``./mnist`` for the file.
+            ``colored_mnist``, ``bam``) or a path. A name wins over a file so called: write ``./mnist`` for the file.
         data_dir: for names only: where TensorFlow Datasets keeps its data, or a folder with ``NAME.npz``
             (``mnist.npz`` for ``colored_mnist``). None: its default.
         image_size: height and width in pixels, or one number for both. The short side is resized (bilinear,
@@ -77,6 +83,8 @@ def load_dataset(
         return load_named(name_or_path, data_dir, size=size, grayscale=grayscale, seed=seed)
     if name_or_path == COLORED_MNIST:  # coloured at the size asked for, as colored(load_dataset("mnist", ...)) is
         return fit_dataset(colored(load_named("mnist", data_dir, size=size)), None, grayscale)
+    if is_bam(name_or_path):
+        return fit_dataset(load_bam(os.fspath(name_or_path), data_dir), size, grayscale)
     path = Path(name_or_path).expanduser()
     if path.is_file() and path.suffix.lower() == ".npz":
         return fit_dataset(load_npz(path), size, grayscale)

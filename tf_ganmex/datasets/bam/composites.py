@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
-from tf_ganmex.datasets.bam.coco import Instance, cut_out, instance_mask, read_instances
+from tf_ganmex.datasets.bam.coco import Instance, cut_out, read_instances
 from tf_ganmex.datasets.bam.scenes import find_scenes
 from tf_ganmex.datasets.files import ImageFile
 from tf_ganmex.datasets.images import decode
@@ -55,18 +55,28 @@ class BamOptions:
         """Checks every option by itself."""
         for option in ("objects", "scene_classes"):
             names = [identifier(name) for name in getattr(self, option)]
-            _check(option, getattr(self, option), all(names) and len(names) == len(set(names)), "names, none twice")
-        _check("objects", self.objects, len(self.class_names) >= 2, "two objects, or two scene_classes")
-        _check("image_size", self.image_size, min(self.image_size) >= SMALLEST_IMAGE, f"at least {SMALLEST_IMAGE} px")
+            self._check(option, bool(names) and all(names) and len(names) == len(set(names)), "names, none twice")
+        self._check("objects", len(self.class_names) >= 2, "two names, or two scene_classes")
+        self._check("objects", len(set(self.class_names)) == len(self.class_names), "names that make different classes")
+        self._check("image_size", min(self.image_size) >= SMALLEST_IMAGE, f"{SMALLEST_IMAGE} pixels or more")
         for option in ("train_per_class", "test_per_class", "min_object_size"):
-            _check(option, getattr(self, option), getattr(self, option) >= 1, "at least 1")
-        _check("test_share", self.test_share, 0 < self.test_share < 1, "between 0 and 1")
-        _check("instances", self.instances, self.instances in INSTANCES, "'largest' or 'all'")
+            self._check(option, _is_integer(getattr(self, option)) and getattr(self, option) >= 1, "an integer from 1")
+        self._check("seed", _is_integer(self.seed), "an integer")
+        self._check("test_share", 0 < self.test_share < 1, "a number between 0 and 1")
+        self._check("instances", self.instances in INSTANCES, "'largest' or 'all'")
 
     @property
     def class_names(self) -> list[str]:
         """One an object and scene; class i is object i // len(scene_classes) in scene i % len(scene_classes)."""
-        return [f"{identifier(thing)}_{identifier(scene)}" for thing, scene in product(self.objects, self.scene_classes)]
+        return ["_".join(map(identifier, pair)) for pair in product(self.objects, self.scene_classes)]
+
+    def _check(self, option: str, fits: bool, expected: str) -> None:
+        if not fits:
+            default = self.__dataclass_fields__[option].default
+            raise OptionError(
+                f"Expected {option} as {expected}. Received: {option}={getattr(self, option)!r}. "
+                f"The default is {default!r}."
+            )
 
 
 class Composites:
@@ -101,7 +111,7 @@ class Composites:
 
         Returns:
             ``image`` and ``mask`` (255 where the object is), uint8 of shapes (h, w, 3) and (h, w, 1); the names
-            ``label``, ``object`` and ``scene``; and the files, ``object_source`` and ``scene_source``.
+            ``label``, ``object`` and ``scene``; where they come from, ``object_source`` (FILE#ID) and ``scene_source``.
         """
         seed = self.options.seed
         instance = _draw(self.objects[thing][split], index, seed, split, "object", thing)
@@ -109,7 +119,8 @@ class Composites:
         background = decode(file, size=self.options.image_size, grayscale=False)
         if background.dtype != np.uint8:  # of more than 8 bits a pixel
             background = np.rint(255 * background).astype(np.uint8)
-        image, mask = compose(background, *self._cut_out(instance), _generator(seed, split, "place", thing, scene, index))
+        place = _generator(seed, split, "place", thing, scene, index)
+        image, mask = compose(background, *self._cut_out(instance), place)
         return {
             "image": image,
             "mask": np.where(mask, 255, 0).astype(np.uint8)[..., np.newaxis],
@@ -117,11 +128,11 @@ class Composites:
             "object": identifier(thing),
             "scene": identifier(scene),
             "object_source": instance.source,
-            "scene_source": f"{scene}/{file.name}",
+            "scene_source": file.name,
         }
 
     def _object_splits(self, coco: Path, name: str, instances: list[Instance]) -> dict[str, list[Instance]]:
-        usable = [instance for instance in instances if _is_usable(instance, self.options.min_object_size)]
+        usable = [instance for instance in instances if max(instance.box[2:]) >= self.options.min_object_size]
         if self.options.instances == "largest":
             largest = {i.photo: i for i in sorted(usable, key=lambda i: i.area)}
             usable = [instance for instance in usable if instance is largest[instance.photo]]
@@ -139,9 +150,8 @@ class Composites:
                 "object, or let both splits have the same objects with share_objects=True (--share-objects)."
             )
         test = self._test_part(photos, "object", name)
-        return {
-            split: [instance for instance in usable if (instance.photo in test) == (split == "test")] for split in SPLITS
-        }
+        parts = {"train": set(photos) - test, "test": test}
+        return {split: [instance for instance in usable if instance.photo in part] for split, part in parts.items()}
 
     def _scene_splits(self, root: Path, name: str, found: dict[str, list[ImageFile]]) -> dict[str, list[ImageFile]]:
         """The folders' own train and test images, or a test part drawn from all."""
@@ -150,11 +160,11 @@ class Composites:
         files = {file.name: file for file in found["all"]}
         if len(files) < 2:
             raise DatasetError(
-                f"Expected at least two photographs of the scene {name!r} in {root}, one for either split. Received: 1. "
-                "Add photographs."
+                f"Expected photographs of the scene {name!r} for both splits in {root}. Received: 1. Add photographs."
             )
         test = self._test_part(list(files), "scene", name)
-        return {split: [file for name, file in files.items() if (name in test) == (split == "test")] for split in SPLITS}
+        parts = {"train": files.keys() - test, "test": test}
+        return {split: [file for file in found["all"] if file.name in part] for split, part in parts.items()}
 
     def _test_part(self, sources: Sequence[Source], kind: str, name: str) -> set[Source]:
         count = min(max(round(len(sources) * self.options.test_share), 1), len(sources) - 1)
@@ -215,10 +225,6 @@ def identifier(name: str) -> str:
     return re.sub(r"\W+", "_", name.strip())
 
 
-def _is_usable(instance: Instance, smallest: int) -> bool:
-    return max(instance.box[2:]) >= smallest and bool(instance_mask(instance.segmentation, instance.size).any())
-
-
 def _draw(sources: Sequence[Source], index: int, *key: object) -> Source:
     """The index-th draw without replacement, in a new order every time all have been drawn."""
     turn, place = divmod(index, len(sources))
@@ -230,9 +236,5 @@ def _generator(*key: object) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
 
 
-def _check(option: str, value: object, fits: bool, expected: str) -> None:
-    if not fits:
-        raise OptionError(
-            f"Expected {option} as {expected}. Received: {option}={value!r}. "
-            f"The default is {BamOptions.__dataclass_fields__[option].default!r}."
-        )
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

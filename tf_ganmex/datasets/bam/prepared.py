@@ -47,7 +47,7 @@ def prepare_bam(
     Every pair of an object and a scene is a class, the paper's four by default; of class i, the object is
     ``objects[i // len(scene_classes)]`` and the scene ``scene_classes[i % len(scene_classes)]``. The object's binding
     side is 1/sqrt(3) to 1/sqrt(2) of the scene's, at a random place. An image depends on seed, split, class and index
-    alone. No photograph that an object was cut out of, and no scene, is in both splits.
+    alone. No photograph of an object, and no scene, is in both splits.
 
     Args:
         coco: a folder with COCO's photographs (``train2017/`` or ``images/train2017/``) and
@@ -91,7 +91,7 @@ def prepare_bam(
     )
     if share_objects:
         warnings.warn(
-            "share_objects: the test split has new scenes, places and sizes of the objects trained on, but no new object.",
+            "share_objects: the test split shows the objects trained on in new scenes, places and sizes; no new one.",
             UserWarning,
             stacklevel=2,
         )
@@ -99,7 +99,7 @@ def prepare_bam(
     folder = Path(builder.data_path)
     if folder.exists() and dict(builder.info.metadata or {}) != json.loads(json.dumps(asdict(options))):
         raise DatasetError(
-            f"Expected no other BAM of these classes in {folder}. Received: one made with {dict(builder.info.metadata)}. "
+            f"Expected no BAM made with other options in {folder}. Received: {dict(builder.info.metadata)}. "
             "Give another data_dir, or remove that folder."
         )
     builder.download_and_prepare()
@@ -131,14 +131,19 @@ def load_bam(name: str, data_dir: str | os.PathLike[str] | None) -> Dataset:
     root = _root(data_dir)
     folder = _find(root, name)
     arrays: dict[str, np.ndarray] = {}
-    with _reading(folder):
-        builder = tfds.builder_from_directory(folder)
+    builder = tfds.builder_from_directory(folder)
+    with _reading(builder):
         for split in ("train", "test"):
             batch = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
             arrays[f"x_{split}"] = unit_images(f"{name} ({split})", batch["image"])
             arrays[f"y_{split}"] = batch["label"].astype(np.int64)
             arrays[f"masks_{split}"] = batch["mask"] > 0
-    return Dataset(**arrays, class_names=list(builder.info.features["label"].names), name=NAME)
+    classes = folder.parent.name
+    return Dataset(
+        **arrays,
+        class_names=list(builder.info.features["label"].names),
+        name=NAME if classes == _classes(BamOptions()) else f"{NAME} ({classes})",
+    )
 
 
 def _find(root: Path, name: str) -> Path:
@@ -166,9 +171,12 @@ def _find(root: Path, name: str) -> Path:
 def _builder(coco: Path, scenes: Path, root: Path, options: BamOptions) -> Bam:
     from tf_ganmex.datasets.bam.builder import Bam, BamConfig
 
-    objects, scene_classes = ("+".join(map(identifier, names)) for names in (options.objects, options.scene_classes))
-    config = BamConfig(name=f"{objects}-in-{scene_classes}", coco=coco, scenes=scenes, options=options)
-    return Bam(data_dir=root, config=config)
+    return Bam(data_dir=root, config=BamConfig(_classes(options), coco=coco, scenes=scenes, options=options))
+
+
+def _classes(options: BamOptions) -> str:
+    """What the copy's folder is called."""
+    return "-in-".join("+".join(map(identifier, names)) for names in (options.objects, options.scene_classes))
 
 
 def _root(data_dir: str | os.PathLike[str] | None) -> Path:

@@ -26,7 +26,8 @@ def find_scenes(root: Path, name: str) -> dict[str, list[ImageFile]]:
         name: the class folder's name; ``track/outdoor`` is a folder in a folder.
 
     Returns:
-        ``{"train": files, "test": files}`` where both are there, else ``{"all": files}``; in natural order.
+        ``{"train": files, "test": files}`` where both are there, else ``{"all": files}``; in natural order, named by
+        their paths in ``root``.
 
     Raises:
         DatasetError: no such folder, none with images in it, or two for one split.
@@ -40,7 +41,7 @@ def find_scenes(root: Path, name: str) -> dict[str, list[ImageFile]]:
                 "Give the folder that is above one of them only."
             )
         folders[split] = folder
-    found = {split: _images(folder) for split, folder in folders.items()}
+    found = {split: _images(root, folder) for split, folder in folders.items()}
     found = {split: files for split, files in found.items() if files}
     if not found:
         raise _missing(root, name)
@@ -71,9 +72,10 @@ def _split(path: Path) -> str:
     return named[0] if named else "all"
 
 
-def _images(folder: Path) -> list[ImageFile]:
+def _images(root: Path, folder: Path) -> list[ImageFile]:
     with open_files(folder) as content:
-        return sorted(content.all_files(), key=lambda file: natural_key(file.name))
+        files = sorted(content.all_files(), key=lambda file: natural_key(file.name))
+    return [ImageFile(f"{folder.relative_to(root).as_posix()}/{file.name}", file.read) for file in files]
 
 
 def _missing(root: Path, name: str) -> DatasetError:
