@@ -34,7 +34,10 @@ def test_svhn_classifier_is_the_published_codes():
     # 32 → 15 → 6 → 2 pixels a side.
     expected = conv(4, 3, 32) + conv(5, 32, 64) + conv(4, 64, 128) + (2 * 2 * 128 * 256 + 256) + (256 * 10 + 10)
     assert model.count_params() == expected == 317_930
-    assert zoo.mnist_classifier((32, 32, 3)).count_params() == conv(6, 3, 32) + conv(6, 32, 64) + 5 * 5 * 64 * 256 + 256 + 2570
+    assert (
+        zoo.mnist_classifier((32, 32, 3)).count_params()
+        == conv(6, 3, 32) + conv(6, 32, 64) + 5 * 5 * 64 * 256 + 256 + 2570
+    )
 
 
 def test_cifar10_classifier_is_the_papers():

@@ -124,7 +124,7 @@ def test_an_archive_of_another_name_is_called_by_the_folder_in_it(folder, tmp_pa
 
 
 def test_other_folders_have_the_classes_a_and_b(folder):
-    for name, below in (("trainA", "TrainA"), ("testB", "TESTB")):
+    for name, below in (("trainA", "traina"), ("testB", "TESTB")):
         (folder / name).rename(folder / below)
     data = load_dataset(folder.rename(folder.parent / "fruit"))
     assert data.class_names == ["A", "B"]

@@ -50,9 +50,9 @@ def load_dataset(
     every class; arrays keep their order. Images of folders are turned upright by their EXIF tag; transparent pixels
     become white; a folder of grey images only has one channel, any other has three.
 
-    All images are held in memory, 4 bytes a value: 0.2 GB for ``mnist``, 0.7 GB for ``cifar10``, 1.2 GB for
-    ``svhn_cropped`` (whose 531,131 extra images are downloaded, but not read), 2.0 GB for ``apple2orange`` at 256x256
-    (0.1 GB at 64x64).
+    All images are held in memory, 4 bytes a value, and about twice that while they are read: 0.2 GB for ``mnist``,
+    0.7 GB for ``cifar10``, 1.2 GB for ``svhn_cropped`` (whose 531,131 extra images are downloaded, but not read),
+    2.0 GB for ``apple2orange`` at 256x256 (0.1 GB at 64x64).
 
     Args:
         name_or_path: a name (``digits``, ``mnist``, ``svhn_cropped``, ``cifar10``, ``apple2orange``,
