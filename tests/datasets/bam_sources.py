@@ -14,7 +14,7 @@ SIZE = 32  # of the scenes
 
 
 def write_coco(root: Path, photos: int = 5, split: str = "train2017", folder: str = "{split}") -> Path:
-    """Photographs with a large pizza and a small one, and others with a stop sign: flat colours that tell the photograph.
+    """Photographs with a large pizza and a small one, and others with a stop sign, in flat colours that tell which.
 
     Pizza n is of colour (200, 10 * n, 40), stop sign n of (30, 10 * n, 220); all around is green.
     """

@@ -133,5 +133,6 @@ def _unequal(first_name: str, first: np.ndarray, second_name: str, second: np.nd
     short = min(*first.shape[:2], *second.shape[:2])
     return DatasetError(
         f"Expected images of one size (height x width). Received: {first_name!r} of {sizes[0]} and {second_name!r} "
-        f"of {sizes[1]}. Pass image_size=(height, width), for example image_size=({short}, {short})."
+        f"of {sizes[1]}. Pass image_size=(height, width), for example image_size=({short}, {short}), "
+        f"or --image-size {short} {short}."
     )

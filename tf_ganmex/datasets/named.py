@@ -204,8 +204,8 @@ def _unavailable(name: str, data_path: Any, reason: str) -> DatasetError:
     same_name = f" To read the folder {name} here, write {os.path.join('.', name)}." if Path(name).is_dir() else ""
     return DatasetError(
         f"Expected {name} in {data_path} or a network to download it. Received: {reason}. Give a local copy in one of "
-        f"these ways: load_dataset({name!r}, data_dir=DIR), where DIR holds a prepared TensorFlow Datasets copy "
-        f"({DOWNLOADS[name].builder}/VERSION/) or {name}.npz; load_dataset('FILE.npz') with arrays x_train, y_train, "
-        f"x_test, y_test; load_dataset('FOLDER') with a folder of images per class, or {layout}; "
-        "load_dataset('FILE.zip') or .tar.gz of such a folder. load_dataset('digits') needs no download." + same_name
+        f"these ways: load_dataset({name!r}, data_dir=DIR) or --data-dir DIR, where DIR holds a prepared TensorFlow "
+        f"Datasets copy ({DOWNLOADS[name].builder}/VERSION/) or {name}.npz; load_dataset('FILE.npz') with arrays "
+        f"x_train, y_train, x_test, y_test; load_dataset('FOLDER') with a folder of images per class, or {layout}; "
+        f"load_dataset('FILE.zip') or .tar.gz of such a folder. load_dataset('digits') needs no download.{same_name}"
     )

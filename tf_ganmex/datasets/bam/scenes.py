@@ -32,16 +32,14 @@ def find_scenes(root: Path, name: str) -> dict[str, list[ImageFile]]:
     Raises:
         DatasetError: no such folder, none with images in it, or two for one split.
     """
-    folders: dict[str, Path] = {}
-    for folder in sorted(set(_class_folders(root, name))):
-        split = _split(folder.relative_to(root).parent)
-        if split in folders:
-            raise DatasetError(
-                f"Expected one folder of the scene {name!r} in {root}. Received: {folders[split]} and {folder}. "
-                "Give the folder that is above one of them only."
-            )
-        folders[split] = folder
-    found = {split: _images(root, folder) for split, folder in folders.items()}
+    folders = sorted(set(_class_folders(root, name)))
+    by_split = {_split(folder.relative_to(root).parent): folder for folder in folders}
+    if len(by_split) < len(folders) or ("all" in by_split and len(folders) > 1):
+        raise DatasetError(
+            f"Expected one folder of the scene {name!r} in {root}, or train and test (or val) folders. "
+            f"Received: {', '.join(map(str, folders))}. Give the folder that is above one of them only."
+        )
+    found = {split: _images(root, folder) for split, folder in by_split.items()}
     found = {split: files for split, files in found.items() if files}
     if not found:
         raise _missing(root, name)
