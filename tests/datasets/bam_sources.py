@@ -16,7 +16,8 @@ SIZE = 32  # of the scenes
 def write_coco(root: Path, photos: int = 5, split: str = "train2017", folder: str = "{split}") -> Path:
     """Photographs with a large pizza and a small one, and others with a stop sign, in flat colours that tell which.
 
-    Pizza n is of colour (200, 10 * n, 40), stop sign n of (30, 10 * n, 220); all around is green.
+    Pizza n is a rectangle (a polygon) of colour (200, 10 * n, 40), stop sign n a diamond (run lengths) of colour
+    (30, 10 * n, 220); all around is green.
     """
     images, annotations = [], []
     for number in range(2 * photos):
@@ -24,16 +25,43 @@ def write_coco(root: Path, photos: int = 5, split: str = "train2017", folder: st
         pixels = np.full((HEIGHT, WIDTH, 3), (0, 255, 0), np.uint8)
         colour = (200, 10 * number, 40) if category == 1 else (30, 10 * (number - photos), 220)
         boxes = [(10, 5, 44, 30), (60, 40, 12, 12)] if category == 1 else [(20, 2, 20, 50)]
-        images.append({"id": 100 + number, "file_name": f"{number:012}.png", "height": HEIGHT, "width": WIDTH})
+        image = 100 + number
+        images.append({"id": image, "file_name": f"{number:012}.png", "height": HEIGHT, "width": WIDTH})
         for x, y, w, h in boxes:
-            pixels[y : y + h, x : x + w] = colour
-            corners = [x, y, x + w, y, x + w, y + h, x, y + h]
-            annotations.append(annotate(len(annotations), 100 + number, category, [x, y, w, h], [corners]))
+            if category == 1:
+                inside = rectangle(x, y, w, h)
+                segmentation: object = [[x, y, x + w, y, x + w, y + h, x, y + h]]
+            else:
+                inside = diamond(x, y, w, h)
+                segmentation = run_lengths(inside)
+            pixels[inside] = colour
+            annotations.append(annotate(len(annotations), image, category, [x, y, w, h], segmentation))
         path = root / folder.format(split=split) / f"{number:012}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)
     write_annotations(root, images, annotations, split)
     return root
+
+
+def rectangle(x: int, y: int, w: int, h: int) -> np.ndarray:
+    """The pixels of a box, bool of the photographs' shape."""
+    inside = np.zeros((HEIGHT, WIDTH), bool)
+    inside[y : y + h, x : x + w] = True
+    return inside
+
+
+def diamond(x: int, y: int, w: int, h: int) -> np.ndarray:
+    """The pixels of the diamond in a box."""
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH] + 0.5
+    return abs(rows - y - h / 2) / h + abs(columns - x - w / 2) / w <= 0.5
+
+
+def run_lengths(inside: np.ndarray) -> dict:
+    """COCO's uncompressed run lengths, column by column."""
+    flat = inside.ravel(order="F")
+    edges = np.flatnonzero(np.diff(flat)) + 1
+    runs = np.diff([0, *edges, len(flat)]).tolist()
+    return {"counts": [0, *runs] if flat[0] else runs, "size": list(inside.shape)}
 
 
 def annotate(number: int, image: int, category: int, box: list[int], segmentation, *, iscrowd: int = 0) -> dict:

@@ -112,6 +112,21 @@ def test_an_image_depends_on_seed_split_class_and_index_alone(make):
     assert not all_equal(whole, dict(make(seed=4).examples("train")))
 
 
+def test_the_seed_decides_object_scene_and_place(tmp_path, inputs):
+    scenes = sources.write_scenes(tmp_path, "train/bedroom", "test/bedroom")  # a split that is not drawn
+    small = {**SMALL, "image_size": (sources.SIZE,) * 2, "scene_classes": ("bedroom",), "share_objects": True}
+
+    def draws(seed):
+        composites = Composites(inputs["coco"], scenes, BamOptions(**small, seed=seed))
+        pizzas = [
+            example for key, example in composites.examples("train") if key.startswith("pizza")
+        ]  # all of one shape
+        return [[example[what] for example in pizzas] for what in ("object_source", "scene_source", "mask")]
+
+    for first, second in zip(draws(0), draws(1), strict=True):
+        assert not np.array_equal(first, second)
+
+
 def all_equal(some: dict[str, dict], others: dict[str, dict]) -> bool:
     return all(np.array_equal(some[key][name], others[key][name]) for key in some for name in some[key])
 
@@ -167,8 +182,7 @@ def test_one_object_a_photograph_or_all_of_a_size(make):
 
 
 def test_polygons_and_run_lengths_are_the_pixels_that_coco_means():
-    rectangle = np.zeros((60, 80), bool)
-    rectangle[5:35, 10:54] = True
+    rectangle = sources.rectangle(10, 5, 44, 30)
     corners = [[10, 5, 54, 5, 54, 35, 10, 35]]
     np.testing.assert_array_equal(instance_mask(corners, (60, 80)), rectangle)
     np.testing.assert_array_equal(instance_mask([corners[0], [0, 0, 1, 1]], (60, 80)), rectangle)  # two corners: none
@@ -192,7 +206,9 @@ def test_polygons_and_run_lengths_are_the_pixels_that_coco_means():
 def test_a_cut_out_is_the_tight_rectangle_of_the_object(inputs):
     (first, *_) = read_instances(inputs["coco"], ["stop_sign"])["stop_sign"]
     pixels, mask = cut_out(first)
-    assert pixels.shape == (50, 20, 3) and mask.all() and (pixels == (30, 0, 220)).all()
+    whole = sources.diamond(20, 2, 20, 50)
+    np.testing.assert_array_equal(mask, whole[whole.any(1)][:, whole.any(0)])
+    assert (pixels[mask] == (30, 0, 220)).all() and (pixels[~mask] == (0, 255, 0)).all()
 
 
 @pytest.mark.parametrize("folder", ["{split}", "images/{split}", "images", "."])
@@ -288,6 +304,20 @@ def test_the_command_makes_a_second_set_beside_the_first(inputs, data_dir, tmp_p
     assert main(["prepare-bam", *paths, "--objects", "pizzas", "--data-dir", str(data_dir)]) == 2
     errors = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
     assert len(errors) == 1 and "'pizza'" in errors[0]
+
+
+def test_the_same_seed_gives_the_same_files(inputs, data_dir, tmp_path):
+    prepare_bam(**inputs, data_dir=tmp_path, **SMALL)
+    for file in tmp_path.rglob("*tfrecord*"):
+        assert file.read_bytes() == (data_dir / file.relative_to(tmp_path)).read_bytes()
+
+
+def test_a_damaged_copy_is_refused(data_dir, tmp_path):
+    copy = shutil.copytree(data_dir, tmp_path / "data")
+    for file in copy.rglob("*tfrecord*"):
+        file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(DatasetError, match=r"1\.0\.0.*prepare or copy it again"):
+        load_dataset("bam", data_dir=copy)
 
 
 @pytest.mark.parametrize("name", ["bam", "bam/dog-in-bedroom"])

@@ -102,22 +102,11 @@ def test_predictions_exports_and_the_ganmex_make_the_same_images(make, frozen, i
     target = np.arange(20) % 3
     hot = np.eye(3, dtype=np.float32)[target]
 
-    def pairs():
-        # As the published evaluation does; the labels are read by nobody.
-        return tf.data.Dataset.from_tensor_slices(((images * 2 - 1, hot), np.zeros(20))).batch(7)
-
-    predicted = list(built.predict(pairs))
+    predicted = list(built.predict(estimator.prediction_input_fn(gan, images, target, batch_size=7)))
     expected = gan.generate(images, target)
     np.testing.assert_allclose((np.stack(predicted) + 1) / 2, expected, atol=1e-5)
 
-    def receiver():
-        image = v1.placeholder(tf.float32, (None, 8, 8, 1), "image")
-        hot = v1.placeholder(tf.float32, (None, 3), "target")
-        from tf_ganmex.gan.tfgan.estimator import MODULE
-
-        return MODULE.export.ServingInputReceiver((image, hot), {"image": image, "target": hot})
-
-    export = built.export_saved_model(str(tmp_path / "export"), receiver)
+    export = built.export_saved_model(str(tmp_path / "export"), estimator.serving_input_receiver_fn(gan))
     export = export.decode() if isinstance(export, bytes) else export
     again = gx.load_ganmex(export, frozen)
     np.testing.assert_allclose(again.generate(images, target), expected, atol=1e-5)
@@ -226,3 +215,48 @@ def test_what_tfgan_cannot_train_is_refused(make, make_clf, tmp_path):
         estimator.train(make(), np.zeros((1, 8, 8, 1)), np.zeros(1), tmp_path, steps=1, every=0)
     with pytest.raises(AttributeError, match="no_such"):
         _ = estimator.no_such
+
+
+def test_evaluation_goes_through_the_images_once(make, images, labels, tmp_path):
+    gan = make()
+    estimator.train(gan, images, labels, tmp_path, steps=1, batch_size=4, verbose=0)
+    built = estimator.stargan(gan, tmp_path)
+    whole = built.evaluate(estimator.input_fn(gan, images, labels, batch_size=5))
+    parts, alone = [], make(schedule="joint")
+    alone.set_weights(gan.get_weights())
+    for step in range(4):
+        alone.step.assign(step)
+        x, y = next(iter(alone.dataset(images, labels, batch_size=5)))
+        target, _ = alone.draw(5)
+        parts.append(float(alone.generator_terms(2 * x - 1, y, target).loss))
+    assert whole["generator_loss"] == pytest.approx(np.mean(parts), rel=1e-4)
+
+
+def test_hooks_of_tfgan_itself_get_the_same_batches(make, images, labels, tmp_path):
+    def train(name, **options):
+        gan, updates = make(), {"generator_optimizer": adam(), "discriminator_optimizer": adam()}
+        built = estimator.stargan(gan, tmp_path / name, **updates, **options)
+        built.train(estimator.input_fn(gan, images, labels, batch_size=4), steps=2)
+        estimator.load(gan, built.latest_checkpoint())
+        return gan.get_weights()
+
+    from tf_ganmex.gan.tfgan import import_tfgan
+
+    given = train("given", get_hooks_fn=import_tfgan().get_sequential_train_hooks())
+    for one, two in zip(train("default"), given, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_optimizers_that_are_not_tensorflow_1s_are_refused(make, tmp_path):
+    for wrong in ("adam", keras.optimizers.Adam()):
+        with pytest.raises(OptionError, match="generator_optimizer="):
+            estimator.stargan(make(), tmp_path, generator_optimizer=wrong)
+    one = v1.train.AdamOptimizer()
+    with pytest.raises(OptionError, match="two optimizers"):
+        estimator.stargan(make(), tmp_path, generator_optimizer=one, discriminator_optimizer=one)
+
+
+def test_a_longer_training_is_not_taken_for_this_one(make, images, labels, tmp_path):
+    estimator.train(make(), images, labels, tmp_path, steps=3, batch_size=4, verbose=0)
+    with pytest.raises(OptionError, match=r"3 steps of .*model\.ckpt-3.*steps=2"):
+        estimator.train(make(), images, labels, tmp_path, steps=2, batch_size=4, verbose=0)

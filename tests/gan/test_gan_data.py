@@ -126,3 +126,10 @@ def test_an_element_holds_the_batches_of_all_updates_of_a_step(make_gan, images,
     three = take(make_gan(schedule=(1, 2)).dataset(images, labels, **sizes, seed=3), 2)
     np.testing.assert_array_equal(np.concatenate([x for x, _ in one]), np.concatenate([x for x, _ in three]))
     np.testing.assert_array_equal(np.concatenate([y for _, y in one]), np.concatenate([y for _, y in three]))
+
+
+def test_images_of_two_classes_do_not_meet_in_every_epoch(make_gan):
+    images = np.linspace(0, 1, 60, dtype=np.float32)[:, None, None, None] * np.ones((1, 8, 8, 1), np.float32)
+    data = make_gan().dataset(images, np.repeat([0, 1, 2], 20), per_class=1)
+    met = {tuple(x[:, 0, 0, 0]) for x, _ in take(data, 60)}
+    assert len(met) > 50

@@ -256,6 +256,11 @@ def test_fit_takes_arrays_and_validation_data(make_gan, images, labels):
     assert "val_target_share" in history
 
 
+def test_updates_in_turn_need_a_dataset(make_gan, images, labels):
+    with pytest.raises(OptionError, match=r"gan\.dataset.*schedule=\(1, 1\)"):
+        make_gan(schedule=(1, 1)).fit(images, labels)
+
+
 def test_optimizers_default_and_given(make_gan):
     gan = make_gan()
     gan.compile()

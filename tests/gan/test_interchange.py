@@ -73,15 +73,18 @@ def published(tmp_path_factory):
     return {"prefix": prefix, "export": export, "x": x, "target": target, "images": (images + 1) / 2, "scores": scores}
 
 
-@pytest.mark.parametrize("named", ["prefix", "index file", "directory", "moved directory"])
-def test_a_published_checkpoint_generates_the_same_images(published, clf, named, tmp_path):
+@pytest.mark.parametrize("named", ["prefix", "index file", "directory", "moved directory", "here"])
+def test_a_published_checkpoint_generates_the_same_images(published, clf, named, tmp_path, monkeypatch):
     prefix = published["prefix"]
     path = {
         "prefix": prefix,
         "index file": f"{prefix}.index",
         "directory": prefix.rsplit("/", 1)[0],
         "moved directory": tmp_path,
+        "here": ".",
     }[named]
+    if named == "here":
+        monkeypatch.chdir(prefix.rsplit("/", 1)[0])
     if named == "moved directory":
         for suffix in (".index", ".data-00000-of-00001"):
             data = tf.io.gfile.GFile(prefix + suffix, "rb").read()
@@ -126,6 +129,7 @@ VARIANTS = {
     "no down-sampling": {"down_sampling": False, "filters": 8},
     "resize and convolve": {"up_sampling": "resize"},
     "one convolution more": {"discriminator_smallest_side": 2},
+    "last norm used": {"last_down_norm": True},
 }
 
 
@@ -137,12 +141,18 @@ def test_written_as_tfgan_and_read_again(clf, name, tmp_path):
     gan.step.assign(7)
     prefix = write_tfgan(gan, tmp_path / "run" / "model.ckpt-7")
     again = gx.load_ganmex(tmp_path / "run", clf)
-    for option in ("filters", "blocks", "down_sampling", "up_sampling", "class_discriminator", "discriminator_filters"):
+    for option in ("filters", "blocks", "down_sampling", "up_sampling", "last_down_norm", "class_discriminator",
+                   "discriminator_filters"):  # fmt: skip
         assert getattr(again.options, option) == getattr(gan.options, option)
     for one, two in zip(gan.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
     names = {name for name, _ in tf.train.list_variables(prefix)}
-    assert ("Generator/generator/generator_down_sample/InstanceNorm_2/gamma" in names) == (name != "no down-sampling")
+    unused = "Generator/generator/generator_down_sample/InstanceNorm_2/gamma"
+    assert (unused in names) == (name != "no down-sampling")
+    if name == "published":
+        assert tf.train.load_checkpoint(prefix).get_tensor(unused).shape == (2 * gan.options.filters,), (
+            "as TF-GAN has it"
+        )
     assert "global_step" in names
 
 
@@ -174,6 +184,7 @@ def test_ganmex_convert_there_and_back(published, tmp_path, capsys):
     back = tf.train.load_checkpoint(str(tmp_path / "back"))
     theirs = tf.train.load_checkpoint(source)
     for name in back.get_variable_to_shape_map():
+        assert back.get_tensor(name).shape == theirs.get_tensor(name).shape
         if "InstanceNorm_2" not in name:
             np.testing.assert_array_equal(back.get_tensor(name), theirs.get_tensor(name), err_msg=name)
     capsys.readouterr()

@@ -18,6 +18,7 @@ from tf_ganmex.cli.common import (
     read_dataset,
     say,
 )
+from tf_ganmex.errors import OptionError
 
 if TYPE_CHECKING:
     from tf_ganmex.training import Recipe
@@ -29,7 +30,8 @@ EXAMPLES = """examples:
   ganmex train a2o.h5 apple2orange --preset apple2orange --out a2o_ganmex       (as published; days on a processor)
   ganmex train savedmodel/ photos.npz --out photos_ganmex      (the published network sizes)
 
-Run the same command again after an interruption: it goes on from the last checkpoint.
+Run the same command again after an interruption: it goes on from the last checkpoint. The defaults below hold without
+--preset.
 """
 
 # Names of command-line options that are options of GANMEX, and of the recipe.
@@ -127,6 +129,11 @@ def run(options: argparse.Namespace) -> None:
     predicted = clf.predict(in_value_range(data.x_test, clf.value_range))
     say(f"{options.model}: accuracy {(predicted == data.y_test).mean():.4f} on {len(predicted)} test images")
     recipe, settings = _settings(options)
+    if options.tensorboard and options.trainer == "estimator":
+        raise OptionError(
+            "Expected --tensorboard with the Keras trainer. Received: --trainer estimator. Leave it out: TensorBoard's "
+            f"events are in {options.out / 'estimator'} anyway."
+        )
     gan = train_ganmex(
         clf,
         data,
@@ -158,6 +165,8 @@ def _settings(options: argparse.Namespace) -> tuple[Recipe, dict[str, Any]]:
     given = {name: getattr(options, name) for name in RECIPE_OPTIONS if getattr(options, name) is not None}
     if "batch_size" in given and "per_class" not in given:
         given["per_class"] = None
+    if "learning_rate" in given:
+        given.setdefault("discriminator_learning_rate", None)
     if "betas" in given:
         given["betas"] = tuple(given["betas"])
     settings: dict[str, Any] = dict(preset.options if preset else DEFAULT_WEIGHTS)

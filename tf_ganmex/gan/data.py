@@ -67,7 +67,9 @@ class Batches:
         if self.batch_size is not None:
             return batch_rows(number, len(self.y), batch_size=self.batch_size, seed=self.seed)
         sizes = {"batch_size": self.per_class or 0, "seed": self.seed}
-        picked = [tf.gather(group, batch_rows(number, len(group), **sizes)) for group in self._groups]
+        picked = [
+            tf.gather(group, batch_rows(number, len(group), **sizes, label=c)) for c, group in enumerate(self._groups)
+        ]
         return tf.concat(picked, axis=0)
 
     @cached_property
@@ -115,12 +117,15 @@ def step_keyed_dataset(
     return elements.prefetch(2)
 
 
-def batch_rows(number: tf.Tensor, n: int, *, batch_size: int, seed: int) -> tf.Tensor:
-    """Return the rows (batch_size,) of batch `number`: each epoch is a permutation of range(n) keyed by seed."""
+def batch_rows(number: tf.Tensor, n: int, *, batch_size: int, seed: int, label: int | None = None) -> tf.Tensor:
+    """Return the rows (batch_size,) of batch `number`: each epoch is a permutation of range(n) keyed by seed.
+
+    With a `label` the permutation is another for each: images of two classes do not meet again in every epoch.
+    """
     positions = tf.cast(number, tf.int64) * batch_size + tf.range(batch_size, dtype=tf.int64)
     first = positions[0] // n
     # A key per epoch that the batch can touch. Hashed, because the kernel uses only a few low bits of each word.
-    keys = [_epoch_key(first + index, seed) for index in range((batch_size - 1) // n + 2)]
+    keys = [_epoch_key(first + index, seed, label) for index in range((batch_size - 1) // n + 2)]
     keys = tf.gather(tf.stack(keys), positions // n - first)
     # The raw op, for tf.random.experimental.index_shuffle pads a vector of seeds along the wrong axis (TF 2.21).
     return tf.raw_ops.RandomIndexShuffle(
@@ -140,15 +145,16 @@ def draw_interpolation(number: tf.Tensor, n: tf.Tensor | int, *, seed: int) -> t
 
 def check_seed(seed: int) -> None:
     """Raise OptionError unless `seed` is an integer of at least 0."""
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise OptionError(f"Expected seed to be an integer >= 0. Received: seed={seed!r}. Take 0, for example.")
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
+        raise OptionError(f"Expected seed to be an integer in [0, 2^63). Received: seed={seed!r}. Take 0, for example.")
 
 
 def _key(number: tf.Tensor, purpose: int, seed: int) -> tf.Tensor:
     return tf.stack([tf.constant(seed, tf.int64), 2 * tf.cast(number, tf.int64) + purpose])
 
 
-def _epoch_key(epoch: tf.Tensor, seed: int) -> tf.Tensor:
-    return tf.random.stateless_uniform(
-        (3,), seed=tf.stack([tf.constant(seed, tf.int64), epoch]), minval=None, maxval=None, dtype=tf.uint32
-    )
+def _epoch_key(epoch: tf.Tensor, seed: int, label: int | None) -> tf.Tensor:
+    key = tf.stack([tf.constant(seed, tf.int64), epoch])
+    if label is not None:
+        key = tf.random.experimental.stateless_fold_in(key, label)
+    return tf.random.stateless_uniform((3,), seed=key, minval=None, maxval=None, dtype=tf.uint32)

@@ -14,8 +14,11 @@ gan = gx.load_ganmex("run", classifier=clf)
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
+import os
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,8 +27,9 @@ import numpy as np
 import tensorflow as tf
 
 from tf_ganmex._backend import keras
-from tf_ganmex.errors import ModelError, OptionError, TrainingDivergedError
-from tf_ganmex.gan.classifiers import check_trainable
+from tf_ganmex.errors import CheckpointError, ModelError, OptionError, TrainingDivergedError
+from tf_ganmex.gan.checks import check_images, check_targets
+from tf_ganmex.gan.classifiers import check_trainable, image_shape
 from tf_ganmex.gan.ganmex import BETAS, GANMEX, LEARNING_RATE
 from tf_ganmex.gan.options import JOINT
 from tf_ganmex.gan.tfgan.checkpoint import read_tfgan, write_tfgan
@@ -33,9 +37,20 @@ from tf_ganmex.gan.tfgan.checkpoint import read_tfgan, write_tfgan
 v1 = tf.compat.v1
 # What TF-GAN's examples and the published code call by these names.
 _OF_TFGAN = ("StarGANEstimator", "SummaryType", "stargan_prediction_input_fn_wrapper")
-_OF_ESTIMATOR = ("Estimator", "EstimatorSpec", "ModeKeys", "RunConfig")
+_OF_ESTIMATOR = ("Estimator", "EstimatorSpec", "ModeKeys", "RunConfig", "ServingInputReceiver")
 
-__all__ = [*_OF_TFGAN, *_OF_ESTIMATOR, "input_fn", "load", "stargan", "train", "write_tfgan"]
+__all__ = [
+    *_OF_TFGAN,
+    *_OF_ESTIMATOR,
+    "adam",
+    "input_fn",
+    "load",
+    "prediction_input_fn",
+    "serving_input_receiver_fn",
+    "stargan",
+    "train",
+    "write_tfgan",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -45,9 +60,9 @@ def __getattr__(name: str) -> Any:
 
         return getattr(import_tfgan().estimator, name)
     if name in _OF_ESTIMATOR:
-        from tf_ganmex.gan.tfgan import estimator
+        from tf_ganmex.gan.tfgan.estimator import MODULE
 
-        return getattr(estimator, name)
+        return getattr(MODULE.export if name == "ServingInputReceiver" else MODULE, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -69,15 +84,19 @@ def stargan(
         generator_optimizer: a `tf.compat.v1.train` optimizer, or a function that makes one in the estimator's graph;
             by default Adam with learning rate 2e-4 and betas (0.5, 0.999).
         discriminator_optimizer: the same.
-        get_hooks_fn: TF-GAN's; by default its sequential hooks with the GANMEX's schedule.
+        get_hooks_fn: TF-GAN's; by default its sequential hooks with the GANMEX's schedule. Others have to make as many
+            updates a step, for the batches follow from their number.
         add_summaries: TF-GAN's; `SummaryType.IMAGES` needs an `input_fn` of plain images.
         config: a `RunConfig`.
 
     Returns:
-        A `tfgan.estimator.StarGANEstimator` with `train`, `evaluate`, `predict` and `export_saved_model`.
+        A `tfgan.estimator.StarGANEstimator` with `train`, `evaluate`, `predict` and `export_saved_model`. Its images
+        are in [-1, 1] and its targets one-hot; `input_fn`, `prediction_input_fn` and `serving_input_receiver_fn` see
+        to that. A later `train` goes on from the newest checkpoint that can be read.
 
     Raises:
-        OptionError: for the schedule "joint" or a mixed-precision GANMEX, neither of which TF-GAN has.
+        OptionError: for the schedule "joint" or a mixed-precision GANMEX, neither of which TF-GAN has, or for an
+            optimizer that is not TensorFlow 1's.
         ModelError: for a classifier without a graph, or a GANMEX without its classifier.
 
     Reference:
@@ -86,7 +105,10 @@ def stargan(
     from tf_ganmex.gan.tfgan import import_tfgan
     from tf_ganmex.gan.tfgan.stargan import StarGANFunctions
 
-    _check(gan)
+    check(gan)
+    _check_optimizers(generator_optimizer, discriminator_optimizer)
+    if gan.has_new_discriminator:
+        warnings.warn("This GANMEX was saved without its discriminator: training starts with a new one.", stacklevel=2)
     tfgan = import_tfgan()
     functions = StarGANFunctions(gan, tfgan)
     return tfgan.estimator.StarGANEstimator(
@@ -96,7 +118,7 @@ def stargan(
         loss_fn=functions.loss,
         generator_optimizer=generator_optimizer or adam(),
         discriminator_optimizer=discriminator_optimizer or adam(),
-        get_hooks_fn=get_hooks_fn or functions.hooks,
+        get_hooks_fn=functools.partial(functions.hooks, get_hooks_fn=get_hooks_fn),
         add_summaries=add_summaries,
         config=config,
     )
@@ -110,16 +132,61 @@ def input_fn(
     batch_size: int | None = None,
     per_class: int | None = None,
     seed: int = 0,
-) -> Callable[[], Any]:
+) -> Callable[[str], Any]:
     """Make the estimator's `input_fn` with the very batches of `gan.dataset`; see there for arguments and errors.
 
     Returns:
-        A function for `estimator.train` and `estimator.evaluate`. Batch, targets and interpolations follow from the
-        step, so that a resumed training goes on exactly.
+        A function for `estimator.train`, where batch, targets and interpolations follow from the step, so that a
+        resumed training goes on exactly; and for `estimator.evaluate`, where the images are gone through once.
     """
     from tf_ganmex.gan.tfgan.stargan import step_keyed_input
 
     return step_keyed_input(gan.batches(x_train, y_train, batch_size=batch_size, per_class=per_class, seed=seed), gan)
+
+
+def prediction_input_fn(gan: GANMEX, x: np.ndarray, target: Any, *, batch_size: int = 256) -> Callable[[], Any]:
+    """Make the `input_fn` of `estimator.predict`.
+
+    Args:
+        gan: gives value range and classes.
+        x: images (n, h, w, c) in the classifier's value range.
+        target: one class, or one for each image (n,).
+        batch_size: images per pass.
+
+    Returns:
+        A function that makes a dataset of ((images in [-1, 1], one-hot targets), nothing).
+
+    Raises:
+        ImageError: for images of another shape or value range than the classifier's.
+        LabelError: for targets that are no classes, or not one per image.
+    """
+    clf = gan.classifier
+    images = check_images(x, image_shape(clf), clf.value_range)
+    targets = np.eye(clf.num_classes, dtype=np.float32)[check_targets(target, len(images), clf.num_classes)]
+
+    def make() -> tf.data.Dataset:
+        pairs = tf.data.Dataset.from_tensor_slices((gan.to_tanh_range(images), targets)).batch(batch_size)
+        return pairs.map(lambda image, hot: ((image, hot), tf.zeros(())))
+
+    return make
+
+
+def serving_input_receiver_fn(gan: GANMEX) -> Callable[[], Any]:
+    """Make the function that `estimator.export_saved_model` needs: inputs "image" (n, h, w, c) in [-1, 1] and "target".
+
+    Args:
+        gan: gives the size of images and the number of classes; "target" is one-hot (n, classes).
+
+    Returns:
+        A function that builds the inputs of the exported model.
+    """
+
+    def make() -> Any:
+        image = v1.placeholder(tf.float32, (None, *image_shape(gan.classifier)), "image")
+        target = v1.placeholder(tf.float32, (None, gan.classifier.num_classes), "target")
+        return __getattr__("ServingInputReceiver")((image, target), {"image": image, "target": target})
+
+    return make
 
 
 def train(
@@ -160,18 +227,21 @@ def train(
         verbose: 0 for no progress, 1 for a bar, 2 for a line per report, "auto" for 1.
 
     Returns:
-        For each report of this call the step and the means of what the Keras trainer's history holds.
+        For each report of this call the step, and the means since the report before of what the Keras trainer's
+        history holds; of several updates of a network in a step all count, where Keras's trainer takes the last.
 
     Raises:
         CheckpointError: if checkpoints cannot be written, or none that is there can be read.
         TrainingDivergedError: if a loss or a weight becomes NaN or infinite.
-        OptionError: for the schedule "joint", or a number below 1.
+        OptionError: for the schedule "joint", a number below 1, or a directory with a longer training.
     """
     from tf_ganmex.gan.tfgan import progress
 
     for name, value in (("steps", steps), ("every", every), ("keep", keep)):
-        if value < 1:
-            raise OptionError(f"Expected {name} >= 1. Received: {name}={value}. Take 1000 steps, and keep 2.")
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+            raise OptionError(f"Expected {name} >= 1. Received: {name}={value!r}. Take 1000 steps, and keep 2.")
+    if verbose not in ("auto", 0, 1, 2):
+        raise OptionError(f"Expected verbose 0, 1, 2 or 'auto'. Received: verbose={verbose!r}. Take 0 for silence.")
     run = _Run(gan, every, steps, 1 if verbose == "auto" else int(verbose), on_report)
     config = __getattr__("RunConfig")(
         save_checkpoints_steps=every,
@@ -186,6 +256,7 @@ def train(
         discriminator_optimizer=discriminator_optimizer,
         config=config,
     )
+    _check_not_beyond(estimator.latest_checkpoint(), steps)
     with _no_deprecations(), _divergence():
         estimator.train(
             input_fn(gan, x_train, y_train, batch_size=batch_size, per_class=per_class, seed=seed),
@@ -194,6 +265,7 @@ def train(
             saving_listeners=[progress.FiniteOnly()],
         )
     load(gan, estimator.latest_checkpoint())
+    gan.has_new_discriminator = False
     return run.history
 
 
@@ -201,16 +273,19 @@ def load(gan: GANMEX, prefix: str) -> None:
     """Put a checkpoint of TF-GAN's estimator into a GANMEX of the same options.
 
     Args:
-        gan: the GANMEX.
+        gan: the GANMEX; it keeps its discriminator where the checkpoint, of an export, has none.
         prefix: of the checkpoint, such as `estimator.latest_checkpoint()`.
 
     Raises:
-        CheckpointError: if the checkpoint is damaged, or of other networks.
+        CheckpointError: if there is none, or it is damaged, or of other networks.
     """
-    stored = read_tfgan(prefix, gan.classifier, **gan.options.as_dict())
-    for ours, theirs in ((gan.generator, stored.generator), (gan.discriminator, stored.discriminator)):
-        ours.set_weights(theirs.get_weights())
-    gan.step.assign(stored.step)
+    if prefix is None:
+        raise CheckpointError("Expected a checkpoint. Received: prefix=None. Train first, or name one.")
+    stored = read_tfgan(os.fspath(prefix), gan.classifier, **gan.options.as_dict())
+    gan.generator.set_weights(stored.generator.get_weights())
+    if not stored.has_new_discriminator:
+        gan.discriminator.set_weights(stored.discriminator.get_weights())
+        gan.step.assign(stored.step)
 
 
 def adam(
@@ -326,21 +401,47 @@ def in_eager_mode(function: Callable[[], Any]) -> None:
         raise failures[0]
 
 
-def _check(gan: GANMEX) -> None:
+def check(gan: GANMEX) -> None:
+    """Raise OptionError or ModelError unless TF-GAN's estimator can train this GANMEX."""
     if not isinstance(gan, GANMEX):
         raise ModelError(f"Expected a GANMEX. Received: {type(gan).__name__}. Pass tf_ganmex.GANMEX(clf).")
     if gan.options.schedule == JOINT:
         raise OptionError(
             "Expected a GANMEX whose networks are updated in turn, as TF-GAN does. Received: schedule='joint'. "
-            "Build it with GANMEX(clf, schedule=(1, 1))."
+            "Build it with GANMEX(clf, schedule=(1, 1)); on the command line, --schedule 1:1."
         )
     if gan.options.dtype != "float32":
         raise OptionError(
-            f"Expected dtype='float32', TF-GAN's. Received: dtype={gan.options.dtype!r}. Train with gan.fit instead."
+            f"Expected dtype='float32', TF-GAN's. Received: dtype={gan.options.dtype!r}. Leave out mixed precision, "
+            "or take the Keras trainer (gan.fit)."
         )
     check_trainable(gan.classifier)
     if not hasattr(gan.classifier, "scores_tensor"):
         raise ModelError(
             f"Expected a classifier from tf_ganmex.load_classifier. Received: {type(gan.classifier).__name__}. "
             "Its weights are variables of the estimator's graph."
+        )
+
+
+def _check_optimizers(generator_optimizer: Any, discriminator_optimizer: Any) -> None:
+    for name, given in (("generator", generator_optimizer), ("discriminator", discriminator_optimizer)):
+        if given is not None and not hasattr(given, "compute_gradients") and not callable(given):
+            raise OptionError(
+                f"Expected a tf.compat.v1.train optimizer, or a function that makes one. Received: "
+                f"{name}_optimizer={given!r}. tf_ganmex.gan.estimator.adam(learning_rate) makes such a function."
+            )
+    if generator_optimizer is discriminator_optimizer and hasattr(generator_optimizer, "compute_gradients"):
+        raise OptionError(
+            "Expected two optimizers, for each keeps the moments of its own network. "
+            f"Received: generator_optimizer={generator_optimizer!r} twice. Make a second one."
+        )
+
+
+def _check_not_beyond(checkpoint: str | None, steps: int) -> None:
+    from tf_ganmex.gan.tfgan.stored import global_step
+
+    if checkpoint is not None and global_step(checkpoint) > steps:
+        raise OptionError(
+            f"Expected at least the {global_step(checkpoint)} steps of {checkpoint}. Received: steps={steps}. Give "
+            "more steps, or another directory."
         )

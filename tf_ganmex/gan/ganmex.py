@@ -58,7 +58,7 @@ class GANMEX(Eq9Trainer):
         blocks: residual blocks (6 as published).
         down_sampling: False for the published variant that convolves at full size ("hack").
         up_sampling: "transposed", or "resize" for the published variant that resizes and convolves ("smooth").
-        last_down_norm: use the norm after the last down-sampling convolution, which TF-GAN computes and drops.
+        last_down_norm: norm and ReLU after the last down-sampling convolution too, which TF-GAN computes and drops.
         discriminator_filters: channels of the discriminator's first convolution; by default `filters`.
         discriminator_smallest_side: below which no stride-2 convolution is added: 3 (published), or 2 (TF-GAN's six
             convolutions at 64×64).
@@ -167,7 +167,8 @@ class GANMEX(Eq9Trainer):
         """Train both networks: one step of each a batch. Like `keras.Model.fit`.
 
         Args:
-            x: `gan.dataset(...)`, or another dataset of (images in the value range, integer labels), or images.
+            x: `gan.dataset(...)`, or another dataset of (images in the value range, integer labels), or images. With
+                `schedule=(g, d)` every element of a dataset is cut into g + d batches of the same size.
             y: labels, when x is an array of images.
             callbacks: Keras callbacks.
             **options: of `keras.Model.fit`; `steps_per_epoch` is needed with `gan.dataset`, which never ends.
@@ -188,6 +189,11 @@ class GANMEX(Eq9Trainer):
                 "This GANMEX was saved without its discriminator: training starts with a new one.", stacklevel=2
             )
             self.has_new_discriminator = False
+        if self.options.schedule != JOINT and isinstance(x, (np.ndarray, tf.Tensor)):
+            raise OptionError(
+                "Expected gan.dataset(x, y, batch_size=...) for updates in turn, each on a batch of its own. Received: "
+                f"arrays, with schedule={self.options.schedule}. Pass fit(gan.dataset(x, y), steps_per_epoch=...)."
+            )
         if isinstance(x, tf.data.Dataset):
             check_epoch_length(x, options.get("steps_per_epoch"))
             # Keras would warn that it does not shuffle a dataset.

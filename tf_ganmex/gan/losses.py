@@ -63,7 +63,7 @@ def check_adversarial(name: str) -> None:
 
 
 def classification(logits: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-    """Mean cross-entropy between the frozen classifier's logits (n, classes) and the targets (n,)."""
+    """Mean cross-entropy between class logits (n, classes) and classes (n,)."""
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=target, logits=logits))
 
 

@@ -28,7 +28,8 @@ class GeneratorSizes:
         down_sampling: False for the published variant without ("hack"): all convolutions at full size, with half and
             a quarter of the channels instead of 2 and 4 times as many.
         up_sampling: "transposed" convolutions, or "resize" and convolve, which leaves no checkerboard ("smooth").
-        last_down_norm: use the norm and ReLU after the last down-sampling convolution, which TF-GAN computes and drops.
+        last_down_norm: norm and ReLU after the last down-sampling convolution, as after the others; TF-GAN's code
+            means to have them, but norms the wrong map and drops the result.
     """
 
     filters: int = 64
@@ -178,11 +179,12 @@ def _down(layers: Layers, net: Any, sizes: GeneratorSizes) -> tuple[Any, int]:
         widths, stride, size = (sizes.filters, max(1, sizes.filters // 2), max(1, sizes.filters // 4)), 1, 5
     net = _norm_relu(layers, layers.conv(net, "down_0", widths[0], 7, pad=3), "down_0")
     net = _norm_relu(layers, layers.conv(net, "down_1", widths[1], size, stride, pad=(size - 1) // 2), "down_1")
-    net = layers.conv(net, "down_2", widths[2], size, stride, pad=(size - 1) // 2)
+    before, net = net, layers.conv(net, "down_2", widths[2], size, stride, pad=(size - 1) // 2)
     if sizes.last_down_norm:
         net = _norm_relu(layers, net, "down_2")
     elif sizes.down_sampling:
-        layers.unused_norm(net, "down_2")
+        # TF-GAN normalises what goes into the last convolution once more, and returns what comes out.
+        layers.unused_norm(before, "down_2")
     return net, widths[2]
 
 

@@ -18,7 +18,7 @@ class Preset:
         epsilon: of both; TensorFlow 1's default.
         per_class: images of every class in a batch.
         steps: training steps.
-        image_size: height and width that images are brought to.
+        image_size: height and width of its images, and so of its classifier's.
         source: where the numbers stand, and which of them do not.
     """
 
@@ -61,6 +61,7 @@ PRESETS: dict[str, Preset] = {
         steps=100_000,
         image_size=(256, 256),
         source="weights: a run called cw100_sw20_rw10_gd05, whose gd05 is read as a G:D ratio of 0.5, one update of "
-        "the generator to two of the discriminator; learning rates and batch: defaults of the training script",
+        "the generator to two of the discriminator; steps: the paper; learning rates and batch: defaults of the "
+        "training script",
     ),
 }

@@ -50,6 +50,12 @@ class Recipe:
         """OptionError for what no training can follow."""
         if self.steps < 1:
             raise OptionError(f"Expected steps >= 1. Received: steps={self.steps}. Take 1500, for example.")
+        for name in ("learning_rate", "discriminator_learning_rate", "epsilon"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise OptionError(f"Expected {name} > 0. Received: {name}={value!r}. 0.0003 learns digits.")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise OptionError(f"Expected two betas in [0, 1). Received: betas={self.betas!r}. Take (0.5, 0.999).")
         if self.decay not in DECAYS:
             raise OptionError(f"Expected decay to be one of {', '.join(DECAYS)}. Received: decay={self.decay!r}.")
 
@@ -124,11 +130,18 @@ def train_ganmex(
     gan = GANMEX(clf, seed=seed, **options)
     images = in_value_range(data.x_train, clf.value_range)
     shown = in_value_range(data.x_test[:pictures], clf.value_range)
+    if trainer == "estimator":
+        estimator.check(gan)
+    # Before anything is written.
+    gan.batches(images, data.y_train, batch_size=recipe.batch_size, per_class=recipe.per_class, seed=seed)
     run = _Run(gan, images, data.y_train, shown, Path(directory), recipe, every, seed, verbose)
     if trainer == "keras":
         run.with_keras(callbacks)
     elif callbacks:
-        raise OptionError("Expected Keras callbacks with trainer='keras' alone. Received: trainer='estimator'.")
+        raise OptionError(
+            "Expected Keras callbacks with trainer='keras' alone. Received: trainer='estimator'. Leave them out; "
+            "TF-GAN's estimator writes TensorBoard's events into its own directory."
+        )
     else:
         run.with_estimator()
     return gan
@@ -195,7 +208,6 @@ class _Run:
             for callback in (history, grid):
                 if callback is not None:
                     callback.on_train_end()
-        self._check(int(self.gan.step))
 
     @property
     def _rates(self) -> tuple[float, float]:

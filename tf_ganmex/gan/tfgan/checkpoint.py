@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_ganmex.errors import CheckpointError
+from tf_ganmex.files import replaced
 from tf_ganmex.gan.classifiers import FrozenClassifier, image_shape
 from tf_ganmex.gan.networks import DiscriminatorSizes, discriminator_convs
 from tf_ganmex.gan.tfgan.names import SHARED_TRUNK, SOURCE_TRUNK, UNUSED_NORM, checkpoint_name
@@ -32,7 +33,7 @@ def find_checkpoint(path: Path) -> str | None:
     """
     if path.name.endswith(_INDEX) and path.is_file():
         return str(path)[: -len(_INDEX)]
-    if path.with_name(path.name + _INDEX).is_file():
+    if path.name and path.with_name(path.name + _INDEX).is_file():
         return str(path)
     if (path / "variables" / f"variables{_INDEX}").is_file():
         return str(path / "variables" / "variables")
@@ -66,7 +67,7 @@ def read_tfgan(prefix: str, classifier: FrozenClassifier | None, **options: Any)
     if classifier is None:
         raise CheckpointError(
             f"Expected the classifier, for a checkpoint of TF-GAN does not hold the size of images. Received: "
-            f"{prefix!r} alone. Pass load_ganmex(path, classifier=tf_ganmex.load_classifier(model))."
+            f"{prefix!r} alone. Pass load_ganmex(path, classifier=tf_ganmex.load_classifier(model)), or --model."
         )
     shape = image_shape(classifier)
     _check_task(prefix, weights, shape[-1], classifier.num_classes)
@@ -84,8 +85,8 @@ def write_tfgan(gan: GANMEX, prefix: str | Path) -> str:
     """Write the weights as TF-GAN's estimator names them, for the published code to generate with.
 
     Args:
-        gan: the GANMEX.
-        prefix: such as "run/model.ckpt-50000"; the directory is made, and its list of checkpoints names this one.
+        gan: the GANMEX; one that was saved without its discriminator is written without.
+        prefix: such as "run/model.ckpt-50000"; the directory is made.
 
     Returns:
         The prefix.
@@ -98,10 +99,12 @@ def write_tfgan(gan: GANMEX, prefix: str | Path) -> str:
     path = Path(prefix)
     values = initial_values(gan)
     if gan.options.down_sampling and not gan.options.last_down_norm:
-        channels = values["down_2/kernel"].shape[-1]
+        channels = values["down_2/kernel"].shape[-2]
         values[f"{UNUSED_NORM}/gamma"] = np.ones(channels, np.float32)
         values[f"{UNUSED_NORM}/beta"] = np.zeros(channels, np.float32)
     named = {checkpoint_name(name, source_trunk(gan)): value for name, value in values.items()}
+    if gan.has_new_discriminator:
+        named = {name: value for name, value in named.items() if not name.startswith("Discriminator/")}
     named["global_step"] = np.asarray(int(gan.step), np.int64)
     with writing(str(path.parent)):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +115,9 @@ def write_tfgan(gan: GANMEX, prefix: str | Path) -> str:
             shape_and_slices=[""] * len(named),
             tensors=list(named.values()),
         )
-        tf.compat.v1.train.update_checkpoint_state(str(path.parent), path.name, [path.name])
+        state = f'model_checkpoint_path: "{path.name}"\nall_model_checkpoint_paths: "{path.name}"\n'
+        with replaced(path.parent / "checkpoint") as temporary:
+            temporary.write_text(state)
     return str(path)
 
 
@@ -151,6 +156,11 @@ def _sizes(weights: dict[str, np.ndarray], sides: tuple[int, int], classes: int)
         if weights[f"{_GENERATOR}generator_up_sample/deconv_0/kernel"].shape[0] == 5
         else "transposed",
     }
+    norm, last = (
+        weights.get(checkpoint_name(name, SHARED_TRUNK)) for name in (f"{UNUSED_NORM}/gamma", "down_2/kernel")
+    )
+    # TF-GAN's unused norm is as wide as what goes into the last convolution, one that is used as what comes out.
+    sizes["last_down_norm"] = norm is not None and last is not None and norm.shape[0] == last.shape[-1]
     stand_alone = any("discriminator_output_class" in name for name in weights)
     sizes["class_discriminator"] = "joint" if stand_alone else "classifier"
     trunk = _trunk(weights)

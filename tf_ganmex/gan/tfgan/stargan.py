@@ -87,8 +87,8 @@ class StarGANFunctions:
             discriminator_loss=measures.of_discriminator(discriminator_loss),
         )
 
-    def hooks(self, train_ops: Any) -> list[Any]:
-        """TF-GAN's `get_hooks_fn`: its sequential hooks, with as many updates as the GANMEX's schedule says."""
+    def hooks(self, train_ops: Any, get_hooks_fn: Callable[[Any], list[Any]] | None = None) -> list[Any]:
+        """TF-GAN's `get_hooks_fn`, by default its sequential hooks, of updates that move on to the next batch."""
         counters = v1.get_collection(_COUNTERS)
 
         def counted(train_op: tf.Tensor) -> tf.Tensor:
@@ -100,8 +100,9 @@ class StarGANFunctions:
             generator_train_op=counted(train_ops.generator_train_op),
             discriminator_train_op=counted(train_ops.discriminator_train_op),
         )
-        steps = self._tfgan.GANTrainSteps(*self._options.updates)
-        return self._tfgan.get_sequential_train_hooks(steps)(train_ops)
+        if get_hooks_fn is None:
+            get_hooks_fn = self._tfgan.get_sequential_train_hooks(self._tfgan.GANTrainSteps(*self._options.updates))
+        return get_hooks_fn(train_ops)
 
     def _stargan_loss(self, model: Any, terms: dict[str, tf.Tensor], gradient_penalty_weight: float) -> Any:
         tuple_losses = self._tfgan.losses.tuple_losses
@@ -158,7 +159,7 @@ class StarGANFunctions:
         return tf.cast(clf.scores_tensor(shown, _classifier_weights(clf), "logit"), tf.float32)
 
 
-def step_keyed_input(batches: Batches, gan: GANMEX) -> Callable[[], tuple[dict[str, tf.Tensor], tf.Tensor]]:
+def step_keyed_input(batches: Batches, gan: GANMEX) -> Callable[[str], Any]:
     """Make the `input_fn` whose batches, targets and interpolations are those of `gan.fit(gan.dataset(...))`.
 
     Args:
@@ -166,16 +167,12 @@ def step_keyed_input(batches: Batches, gan: GANMEX) -> Callable[[], tuple[dict[s
         gan: gives value range, classes, schedule and seed.
 
     Returns:
-        A function that builds features {image, target, alpha} and one-hot labels (n, classes).
+        A function of the mode that builds features {image, target, alpha} and one-hot labels (n, classes): to train,
+        of the step and without end; otherwise as many batches as hold all images once.
     """
     parts, classes, seed = gan.options.batches_per_step, gan.classifier.num_classes, gan.options.seed
 
-    def input_fn() -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        # Not an iterator: this is evaluated again and again, and moves on with the updates alone.
-        counter = v1.get_variable(
-            "batch_counter", (), tf.int64, v1.zeros_initializer(), trainable=False, collections=[_COUNTERS, *_LOCAL]
-        )
-        number = v1.train.get_or_create_global_step() * parts + counter % parts
+    def batch(number: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         rows = batches.rows(number)
         image, label = tf.numpy_function(lambda r: (batches.x[r], batches.y[r]), [rows], [tf.float32, tf.int32])
         image = tf.ensure_shape(image, (batches.size, *batches.x.shape[1:]))
@@ -185,6 +182,15 @@ def step_keyed_input(batches: Batches, gan: GANMEX) -> Callable[[], tuple[dict[s
             "alpha": draw_interpolation(number, batches.size, seed=seed),
         }
         return features, tf.one_hot(tf.ensure_shape(label, (batches.size,)), classes)
+
+    def input_fn(mode: str) -> Any:
+        if mode != "train":
+            return tf.data.Dataset.range(-(-len(batches.y) // batches.size)).map(batch)
+        # Not an iterator: this is evaluated again and again, and moves on with the updates alone.
+        counter = v1.get_variable(
+            "batch_counter", (), tf.int64, v1.zeros_initializer(), trainable=False, collections=[_COUNTERS, *_LOCAL]
+        )
+        return batch(v1.train.get_or_create_global_step() * parts + counter % parts)
 
     return input_fn
 
