@@ -159,6 +159,15 @@ def test_an_interruption_saves_the_step(tmp_path):
     np.testing.assert_array_equal(weights(make(tmp_path)), weights(whole))
 
 
+@pytest.fixture
+def ctrl_c_as_on_a_terminal():
+    # A job in the background of a shell starts with it ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_as_on_a_terminal")
 def test_ctrl_c_waits_for_the_end_of_the_step(tmp_path):
     before = signal.getsignal(signal.SIGINT)
     ctrl_c = Raise(3, lambda: os.kill(os.getpid(), signal.SIGINT), before=True)
@@ -168,6 +177,7 @@ def test_ctrl_c_waits_for_the_end_of_the_step(tmp_path):
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.usefixtures("ctrl_c_as_on_a_terminal")
 def test_a_second_ctrl_c_does_not_wait_and_half_a_step_is_not_saved(tmp_path):
     def twice():
         for _ in range(2):
