@@ -99,7 +99,7 @@ def _builder(name: str, folder: Path | None) -> Any:
 
     source = DOWNLOADS[name]
     builder = tfds.builder(source.builder, data_dir=folder)
-    prepared = _prepared_folder(Path(builder.data_path).parent)
+    prepared = prepared_folder(Path(builder.data_path).parent)
     if prepared is not None:
         return tfds.builder_from_directory(prepared)
     if not can_download(source.url):
@@ -111,7 +111,7 @@ def _builder(name: str, folder: Path | None) -> Any:
     return builder
 
 
-def _prepared_folder(versions: Path) -> Path | None:
+def prepared_folder(versions: Path) -> Path | None:
     """The newest prepared version, whichever the installed TensorFlow Datasets would itself make."""
     prepared = [
         features.parent
@@ -160,7 +160,7 @@ def _read_arrays(name: str, builder: Any) -> Dataset:
 
     arrays: dict[str, np.ndarray] = {}
     for split in ("train", "test"):
-        with _reading(builder):
+        with reading(builder):
             batch = tfds.as_numpy(builder.as_dataset(split=getattr(DOWNLOADS[name], split), batch_size=-1))
         arrays[f"x_{split}"] = unit_images(f"{name} ({split})", batch["image"])
         arrays[f"y_{split}"] = batch["label"].astype(np.int64)
@@ -173,7 +173,7 @@ def _read_files(name: str, builder: Any, size: tuple[int, int] | None, grayscale
 
     arrays: dict[str, np.ndarray] = {}
     for split in ("train", "test"):
-        with _reading(builder):
+        with reading(builder):
             encoded = {"image": tfds.decode.SkipDecoding()}
             records = list(tfds.as_numpy(builder.as_dataset(split=getattr(DOWNLOADS[name], split), decoders=encoded)))
         records = [records[i] for i in np.random.default_rng(seed).permutation(len(records))]
@@ -189,7 +189,7 @@ def _class_names(name: str, builder: Any) -> list[str]:
 
 
 @contextmanager
-def _reading(builder: Any) -> Iterator[None]:
+def reading(builder: Any) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # TensorFlow's errors of damaged records share no base with those of missing files

@@ -1,5 +1,6 @@
-"""Measures of attribution maps, one family a file."""
+"""Measures of attribution maps and of baselines, one family a file."""
 
+from tf_ganmex.metrics.fid import fid, penultimate_features
 from tf_ganmex.metrics.perturbation import aopc, perturbation_curve
 
-__all__ = ["aopc", "perturbation_curve"]
+__all__ = ["aopc", "fid", "penultimate_features", "perturbation_curve"]

@@ -15,7 +15,7 @@ import numpy as np
 from tf_ganmex.datasets.arrays import parse_size, unit_images
 from tf_ganmex.datasets.bam.composites import BamOptions, identifier
 from tf_ganmex.datasets.dataset import Dataset
-from tf_ganmex.datasets.named import _prepared_folder, _reading
+from tf_ganmex.datasets.named import prepared_folder, reading
 from tf_ganmex.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def load_bam(name: str, data_dir: str | os.PathLike[str] | None) -> Dataset:
     folder = _find(root, name)
     arrays: dict[str, np.ndarray] = {}
     builder = tfds.builder_from_directory(folder)
-    with _reading(builder):
+    with reading(builder):
         for split in ("train", "test"):
             batch = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
             arrays[f"x_{split}"] = unit_images(f"{name} ({split})", batch["image"])
@@ -150,7 +150,7 @@ def _find(root: Path, name: str) -> Path:
     prepared = {
         f"{NAME}/{classes.name}": folder
         for classes in sorted(root.glob(f"{NAME}/*"))
-        if (folder := _prepared_folder(classes)) is not None
+        if (folder := prepared_folder(classes)) is not None
     }
     if name in prepared:
         return prepared[name]
