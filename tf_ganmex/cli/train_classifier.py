@@ -101,6 +101,8 @@ def run(options: argparse.Namespace) -> None:
         **extra,
     )
     settings = {"architecture": options.architecture, "seed": options.seed, **recipe.as_dict(), **extra}
+    if "weights" in settings:
+        settings["weights"] = Path(settings["weights"]).name  # where the file lies says nothing about the model
     facts = save_classifier(model, data, options.out, settings)
     _print_confusion(facts)
     print(f"test accuracy {facts['test_accuracy']:.4f}")
