@@ -164,11 +164,14 @@ def test_explaining_an_image_file_resizes_it_and_says_so(models, tmp_path, capsy
         (["train", "MODEL", "digits", "--out", "g", "--betas", "1", "2"], "betas=(1.0, 2.0)"),
         (["train", "MODEL", "digits", "--out", "g", "--trainer", "estimator", "--schedule", "joint"], "--schedule 1:1"),
         (["train", "MODEL", "digits", "--out", "g", "--batch-size", "4", "--per-class", "2"], "one of batch_size and"),
+        (["train", "MODEL", "digits", "--out", "file/g", "--trainer", "estimator"], "file/g"),
+        (["train", "MODEL", "digits", "--out", "file/g"], "file/g"),
         (["convert", ".", "--model", "MODEL", "--out", "g"], "ganmex.json"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(models, tmp_path, monkeypatch, capsys, arguments, expected):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("in the way")
     code = main([str(models / "digits.keras") if word == "MODEL" else word for word in arguments])
     errors = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
     assert code == 2 and len(errors) == 1 and expected in errors[0]

@@ -17,6 +17,7 @@ from tf_ganmex.errors import OptionError
 from tf_ganmex.gan import GANMEX, Checkpoints, ImageGrid, estimator
 from tf_ganmex.gan.ganmex import BETAS
 from tf_ganmex.gan.presets import Preset
+from tf_ganmex.gan.tfgan.stored import writing
 
 TRAINERS = ("keras", "estimator")
 DECAYS = ("cosine", "constant")
@@ -240,8 +241,11 @@ class _Run:
 
 
 def _history(directory: Path) -> keras.callbacks.CSVLogger:
-    directory.mkdir(parents=True, exist_ok=True)
-    return keras.callbacks.CSVLogger(str(directory / "history.csv"), append=True)
+    path = directory / "history.csv"
+    with writing(str(directory)):
+        directory.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return keras.callbacks.CSVLogger(str(path), append=True)
 
 
 def in_value_range(images: np.ndarray, value_range: tuple[float, float]) -> np.ndarray:
