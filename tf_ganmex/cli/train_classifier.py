@@ -126,11 +126,16 @@ def _architecture_options(options: argparse.Namespace) -> dict[str, Any]:
 def _print_confusion(facts: dict[str, Any]) -> None:
     """A row a class: its accuracy, and how often the model says which class; of many classes the accuracies alone."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     names, matrix = facts["class_names"], facts["confusion_matrix"]
     columns = names if len(names) <= MOST_COLUMNS else []
-    table = Table("class", "accuracy", *columns, title="test images: rows are classes, columns what the model says")
+    table = Table(
+        "class",
+        Column("accuracy", min_width=8, no_wrap=True),
+        *columns,
+        title="test images: rows are classes, columns what the model says",
+    )
     for name, share, row in zip(names, facts["test_accuracy_per_class"], matrix, strict=True):
         table.add_row(name, "-" if share is None else f"{share:.4f}", *(map(str, row) if columns else ()))
     Console().print(table)
