@@ -42,9 +42,11 @@ def test_mnist_on_a_thousand_test_images(shared):
         "MDTS": gx.baselines.nearest(data.x_train, data.y_train),
         "GANMEX": gx.load_ganmex(MODELS / "mnist" / "ganmex", clf).generate,
     }
-    rows = {row["baseline"]: row for row in measure(clf, x, y, compared, steps=20, flips=100, seed=0)}
+    real = gx.baselines.random_sample(data.x_train, data.y_train, seed=1)
+    rows = {row["baseline"]: row for row in measure(clf, x, y, compared, real=real, steps=20, flips=100, seed=0)}
     assert rows["GANMEX"]["classified as target"] >= 0.98
     assert rows["GANMEX"]["L2 distance"] <= 0.88 * rows["MDTS"]["L2 distance"]
+    assert rows["MDTS"]["FID"] < rows["zero"]["FID"] and rows["GANMEX"]["FID"] < rows["zero"]["FID"]
     assert rows["GANMEX"]["AOPC"] > rows["MDTS"]["AOPC"] > rows["zero"]["AOPC"]
 
 

@@ -8,7 +8,7 @@ import shlex
 import pytest
 
 from tf_ganmex.cli.main import parser
-from tf_ganmex.cli.train_classifier import _architecture_options, _recipe
+from tf_ganmex.cli.train_classifier import DATA_OPTIONS, _architecture_options, _recipe
 from tf_ganmex.errors import DatasetError
 from tf_ganmex.reproduce import classifiers
 
@@ -16,6 +16,7 @@ GIVEN = [
     [],
     ["--epochs", "24", "--batch-size", "128", "--augmentation", "objects", "--mixed-precision"],
     ["--architecture", "mobilenet_classifier", "--alpha", "0.25", "--weights", "w.h5", "--balanced", "--fine-tune"],
+    ["--image-size", "64", "32", "--classes", "an apple", "orange", "--colored", "class"],
     ["--optimizer", "sgd", "--learning-rate", "0.01", "--validation", "0.1", "--patience", "3", "--seed", "7"],
 ]
 
@@ -24,6 +25,7 @@ def facts_of(given):
     options = parser().parse_args(["train-classifier", "photos", "--out", "m.keras", *given])
     recipe, extra = _recipe(options), _architecture_options(options)
     settings = {"architecture": options.architecture, "seed": options.seed, **recipe.as_dict(), **extra}
+    settings |= {name: getattr(options, name) for name in DATA_OPTIONS if getattr(options, name) is not None}
     return json.loads(json.dumps({"dataset": "photos", "settings": settings}))
 
 

@@ -97,3 +97,29 @@ def test_image_size_must_be_pixels(size):
 def test_test_fraction_must_be_a_fraction(fraction):
     with pytest.raises(OptionError, match="test_fraction"):
         load_dataset("digits", test_fraction=fraction)
+
+
+def test_some_classes_are_kept_and_numbered_in_the_order_given():
+    digits = load_dataset("digits")
+    some = load_dataset("digits", classes=["9", "4"])
+    assert some.class_names == ["9", "4"]
+    for split in ("train", "test"):
+        images, labels = getattr(digits, f"x_{split}"), getattr(digits, f"y_{split}")
+        for number, name in enumerate(some.class_names):
+            kept = getattr(some, f"x_{split}")[getattr(some, f"y_{split}") == number]
+            np.testing.assert_array_equal(kept, images[labels == int(name)])
+
+
+def test_masks_go_with_their_images():
+    y = np.array([0, 1, 2, 1])
+    x = y[:, None, None, None].astype(np.float32) / 2 * np.ones((4, 2, 2, 1), np.float32)
+    data = Dataset(x, y, x, y, ["a", "b", "c"], masks_train=x > 0.7, masks_test=None).only(["c", "b"])
+    np.testing.assert_array_equal(data.y_train, [1, 0, 1])
+    np.testing.assert_array_equal(data.masks_train[:, 0, 0, 0], [False, True, False])
+    assert data.masks_test is None
+
+
+@pytest.mark.parametrize(("names", "message"), [(["a"], "two classes"), (["a", "z"], "'z'"), (["a", "a"], "twice")])
+def test_classes_to_keep_must_be_there_and_two_or_more(names, message):
+    with pytest.raises(DatasetError, match=message):
+        Dataset(**fields()).only(names)

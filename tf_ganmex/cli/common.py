@@ -62,11 +62,12 @@ def positive(text: str) -> int:
 
 
 def add_dataset_options(parser: argparse.ArgumentParser) -> None:
-    """``--data-dir``, ``--image-size`` and ``--colored``."""
+    """``--data-dir``, ``--image-size``, ``--classes`` and ``--colored``."""
     parser.add_argument("--data-dir", type=Path, help="where prepared data lies (TensorFlow Datasets, or NAME.npz)")
     parser.add_argument(
         "--image-size", type=positive, nargs="+", metavar="PIXELS", help="height and width to bring images to"
     )
+    parser.add_argument("--classes", nargs="+", metavar="NAME", help="keep these classes only, in this order")
     parser.add_argument("--colored", choices=["class", "color"],
                         help="make grey images red, green or blue; labels: the classes, or the colors")  # fmt: skip
 
@@ -88,7 +89,12 @@ def read_dataset(options: argparse.Namespace, name: str) -> Dataset:
     size = options.image_size
     if size is not None and len(size) > 2:
         raise OptionError(f"Expected one or two numbers for --image-size. Received: {size}.")
-    data = load_dataset(name, data_dir=options.data_dir, image_size=tuple(size * 2)[:2] if size else None)
+    data = load_dataset(
+        name,
+        data_dir=options.data_dir,
+        image_size=tuple(size * 2)[:2] if size else None,
+        classes=options.classes,
+    )
     return colored(data, labels=options.colored) if options.colored else data
 
 

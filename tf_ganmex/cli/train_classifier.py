@@ -18,6 +18,7 @@ EXAMPLES = """examples:
   ganmex train-classifier digits --out digits.keras
   ganmex train-classifier mnist --data-dir ~/data --epochs 12 --augmentation digits --out mnist.keras
   ganmex train-classifier cifar10 --architecture cifar10_classifier --augmentation objects --epochs 30 --out cifar10/
+  ganmex train-classifier mnist --classes 4 9 --out four_or_nine.keras
   ganmex train-classifier photos/ --image-size 128 --architecture mobilenet_classifier --weights imagenet \\
       --balanced --out photos.keras                                    (photos/CLASS/*.jpg)
 
@@ -35,6 +36,8 @@ RECIPE_OPTIONS = (
     "validation",
     "patience",
 )
+# Names of command-line options that decide which images it is trained on.
+DATA_OPTIONS = ("image_size", "classes", "colored")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -101,6 +104,7 @@ def run(options: argparse.Namespace) -> None:
         **extra,
     )
     settings = {"architecture": options.architecture, "seed": options.seed, **recipe.as_dict(), **extra}
+    settings |= {name: getattr(options, name) for name in DATA_OPTIONS if getattr(options, name) is not None}
     if "weights" in settings:
         settings["weights"] = Path(settings["weights"]).name  # where the file lies says nothing about the model
     facts = save_classifier(model, data, options.out, settings)

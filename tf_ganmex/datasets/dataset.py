@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -64,6 +66,32 @@ class Dataset:
     def num_classes(self) -> int:
         """The number of classes, those without an image included."""
         return len(self.class_names)
+
+    def only(self, class_names: Sequence[str]) -> Dataset:
+        """The images of some classes, which are numbered anew in the order given.
+
+        Args:
+            class_names: two or more of the dataset's classes.
+
+        Raises:
+            DatasetError: fewer than two classes, one that is not there, or one twice.
+        """
+        unknown = [name for name in class_names if name not in self.class_names]
+        if unknown:
+            raise DatasetError(f"Expected classes among {self.class_names}. Received: {unknown[0]!r}. Choose of those.")
+        names = list(class_names)
+        _check_class_names(names)
+        numbers = np.full(len(self.class_names), -1, np.int64)
+        numbers[[self.class_names.index(name) for name in names]] = np.arange(len(names))
+        changes: dict[str, Any] = {"class_names": names}
+        for split in ("train", "test"):
+            labels = numbers[getattr(self, f"y_{split}")]
+            rows = labels >= 0
+            masks = getattr(self, f"masks_{split}")
+            changes[f"x_{split}"] = getattr(self, f"x_{split}")[rows]
+            changes[f"y_{split}"] = labels[rows]
+            changes[f"masks_{split}"] = None if masks is None else masks[rows]
+        return replace(self, **changes)
 
     def __repr__(self) -> str:
         """Sizes instead of pixels."""

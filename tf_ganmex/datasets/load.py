@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from tf_ganmex.datasets.arrays import fit_dataset, parse_size
@@ -28,6 +29,7 @@ def load_dataset(
     data_dir: str | os.PathLike[str] | None = None,
     image_size: int | tuple[int, int] | None = None,
     grayscale: bool | None = None,
+    classes: Sequence[str] | None = None,
     test_fraction: float = 0.2,
     seed: int = 0,
 ) -> Dataset:
@@ -62,6 +64,7 @@ def load_dataset(
         image_size: height and width in pixels, or one number for both. The short side is resized (bilinear,
             antialiased) and the centre kept. None: as they are, all of one size; ``apple2orange``: 256x256.
         grayscale: True: one channel; False: three; None: as they are.
+        classes: the names of the classes to keep, two or more, numbered in this order. None: all.
         test_fraction: in (0, 1), of each class, where the data has no test split of its own.
         seed: of that split, and of the order of the images where they come mixed.
 
@@ -77,6 +80,18 @@ def load_dataset(
     size = parse_size(image_size)
     if not 0 < test_fraction < 1:
         raise OptionError(f"Expected test_fraction between 0 and 1. Received: test_fraction={test_fraction}. Try 0.2.")
+    data = _load(name_or_path, data_dir, size, grayscale, test_fraction, seed)
+    return data if classes is None else data.only(classes)
+
+
+def _load(
+    name_or_path: str | os.PathLike[str],
+    data_dir: str | os.PathLike[str] | None,
+    size: tuple[int, int] | None,
+    grayscale: bool | None,
+    test_fraction: float,
+    seed: int,
+) -> Dataset:
     if name_or_path == "digits":
         return fit_dataset(load_digits(test_fraction=test_fraction, seed=seed), size, grayscale)
     if isinstance(name_or_path, str) and name_or_path in DOWNLOADS:

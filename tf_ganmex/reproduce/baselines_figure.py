@@ -90,6 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("dataset", help="what they were trained on: a name or a path")
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--image-size", type=int)
+    parser.add_argument("--classes", nargs="+", metavar="NAME", help="these classes only, in this order")
     parser.add_argument("--count", type=int, default=4, help="how many test images (default: 4)")
     parser.add_argument("--indices", type=int, nargs="+", help="these instead of the first that are classified right")
     parser.add_argument("--steps", type=int, default=200, help="of IG and EG (default: 200)")
@@ -97,7 +98,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the picture, .png")
     options = parser.parse_args(arguments)
 
-    data = load_dataset(options.dataset, data_dir=options.data_dir, image_size=options.image_size)
+    data = load_dataset(
+        options.dataset, data_dir=options.data_dir, image_size=options.image_size, classes=options.classes
+    )
     clf = load_classifier(options.classifier, class_names=data.class_names)
     chosen = np.array(options.indices) if options.indices else choose(clf, data, options.count)
     x, origin = in_value_range(data.x_test[chosen], clf.value_range), data.y_test[chosen]

@@ -38,7 +38,7 @@ def command(facts: dict[str, Any]) -> str:
     defaults = asdict(ClassifierRecipe()) | {"architecture": "auto", "seed": 0}
     for name, value in settings.items():
         if value != defaults.get(name):
-            words += [f"--{name.replace('_', '-')}", str(value)]
+            words += [f"--{name.replace('_', '-')}", *map(str, value if isinstance(value, list) else [value])]
     return shlex.join(words)
 
 

@@ -1,7 +1,8 @@
 """Measures a classifier and its GANMEX on test images: ``python -m tf_ganmex.reproduce.pretrained --help``.
 
 Every test image is set against a random other class; baselines are compared by how often the classifier gives them the
-target class, by their distance to the image, and by the area over the perturbation curve of their IG maps.
+target class, by their distance to the image, by the Fréchet distance to real images of the target classes, and by the
+area over the perturbation curve of their IG maps.
 """
 
 from __future__ import annotations
@@ -20,20 +21,30 @@ from tf_ganmex.datasets import load_dataset
 from tf_ganmex.files import replaced
 from tf_ganmex.gan import load_ganmex
 
-PAPER = {"zero": (9.28, 0.614), "MDTS": (7.18, 1.249), "GANMEX": (7.17, 1.421)}  # Tables 2 and 3, MNIST
+# Tables 2 and 3, MNIST
+PAPER = {"zero": "9.28, 0.614", "random": "10.32", "MDTS": "7.18, 1.249", "GANMEX": "7.17, 1.421"}
 BLOCK = 500
 
 
 def measure(
-    clf: Classifier, x: np.ndarray, y: np.ndarray, compared: dict[str, Callable], *, steps: int, flips: int, seed: int
+    clf: Classifier,
+    x: np.ndarray,
+    y: np.ndarray,
+    compared: dict[str, Callable],
+    *,
+    real: Callable,
+    steps: int,
+    flips: int,
+    seed: int,
 ) -> list[dict[str, Any]]:
-    """One row a baseline: share classified as the target, mean L2 distance, mean AOPC of IG.
+    """One row a baseline: share classified as the target, mean L2 distance, Fréchet distance, mean AOPC of IG.
 
     Args:
         clf: the classifier.
         x: test images (n, h, w, c).
         y: their labels (n,).
         compared: the baselines by name.
+        real: (x, target) to real images of the target classes, which baselines are set against as a whole.
         steps: of integrated gradients.
         flips: L of AOPC_L.
         seed: of the targets: a uniformly random class other than the label.
@@ -43,6 +54,7 @@ def measure(
     """
     target = (y + np.random.default_rng(seed).integers(1, clf.num_classes, len(y))) % clf.num_classes
     right = clf.predict(x) == y
+    features, wanted = metrics.penultimate_features(clf), real(x, target)
     rows = []
     with Progress(transient=True) as progress:
         for name, baseline in compared.items():
@@ -59,6 +71,7 @@ def measure(
                     "baseline": name,
                     "classified as target": float((clf.predict(images) == target).mean()),
                     "L2 distance": float(np.sqrt(((images - x) ** 2).sum((1, 2, 3))).mean()),
+                    "FID": metrics.fid(wanted, images, features),
                     "AOPC": float(np.concatenate(areas).mean()),
                 }
             )
@@ -71,17 +84,18 @@ def report(rows: Sequence[dict], accuracy: float, count: int, settings: str, *, 
     lines = [
         f"Classifier accuracy {accuracy:.2%} on {count} test images. {settings}",
         "",
-        "| baseline | classified as target | L2 distance | of MDTS's | AOPC_100 of IG |"
+        "| baseline | classified as target | L2 distance | of MDTS's | FID | AOPC_100 of IG |"
         + (" paper: L2, AOPC_100 |" if paper else ""),
-        "| --- | --- | --- | --- | --- |" + (" --- |" if paper else ""),
+        "| --- | --- | --- | --- | --- | --- |" + (" --- |" if paper else ""),
     ]
     for row in rows:
         name = row["baseline"]
         line = (
             f"| {name} | {row['classified as target']:.2%} | {row['L2 distance']:.3f} "
-            f"| {row['L2 distance'] / distances['MDTS']:.3f} | {row['AOPC']:.3f} |"
+            f"| {row['L2 distance'] / distances['MDTS']:.3f} "
+            f"| {row['FID']:.3g} | {row['AOPC']:.3f} |"
         )
-        lines.append(line + (f" {PAPER[name][0]}, {PAPER[name][1]} |" if paper else ""))
+        lines.append(line + (f" {PAPER[name]} |" if paper else ""))
     return "\n".join(lines) + "\n"
 
 
@@ -91,22 +105,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("models", type=Path, help="a directory with classifier.keras and ganmex/")
     parser.add_argument("dataset", help="what they were trained on: a name or a path")
     parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--image-size", type=int)
+    parser.add_argument("--classes", nargs="+", metavar="NAME", help="these classes only, in this order")
     parser.add_argument("--limit", type=int, help="how many test images (default: all)")
     parser.add_argument("--steps", type=int, default=200, help="of integrated gradients (default: 200)")
     parser.add_argument("--seed", type=int, default=0, help="of the targets (default: 0)")
     parser.add_argument("--out", type=Path, help="where to write the table")
     options = parser.parse_args(arguments)
 
-    data = load_dataset(options.dataset, data_dir=options.data_dir)
+    data = load_dataset(
+        options.dataset, data_dir=options.data_dir, image_size=options.image_size, classes=options.classes
+    )
     clf = load_classifier(options.models / "classifier.keras", class_names=data.class_names)
     x, y = data.x_test[: options.limit], data.y_test[: options.limit]
     compared: dict[str, Callable] = {
         "zero": baselines.zero(),
+        "random": baselines.random_sample(data.x_train, data.y_train, seed=options.seed),
         "MDTS": baselines.nearest(data.x_train, data.y_train),
         "GANMEX": load_ganmex(options.models / "ganmex", clf).generate,
     }
-    rows = measure(clf, x, y, compared, steps=options.steps, flips=100, seed=options.seed)
-    settings = f"Targets: a random other class, seed {options.seed}; IG with {options.steps} steps, midpoint rule."
+    real = baselines.random_sample(data.x_train, data.y_train, seed=options.seed + 1)
+    rows = measure(clf, x, y, compared, real=real, steps=options.steps, flips=100, seed=options.seed)
+    settings = (
+        f"Targets: a random other class, seed {options.seed}; IG with {options.steps} steps, midpoint rule. FID: the "
+        "Fréchet distance, in what the classifier's last layer sees, to as many random training images of the target "
+        "classes, of which those of the row 'random' are another draw."
+    )
     accuracy = float((clf.predict(x) == y).mean())
     text = report(rows, accuracy, len(x), settings, paper=data.name == "mnist")
     print(text)
