@@ -20,7 +20,7 @@ import tf_ganmex as gx
 from tf_ganmex.cli import main, train
 from tf_ganmex.cli.main import parser
 
-COMMANDS = ["demo", "prepare-bam", "train-classifier", "train", "convert", "explain"]
+COMMANDS = ["demo", "prepare-bam", "train-classifier", "test-classifier", "train", "convert", "explain"]
 
 
 def python(*arguments: str) -> subprocess.CompletedProcess:
@@ -62,6 +62,15 @@ def test_a_classifier_is_written_with_its_facts_and_without_optimizer(models):
         weights = h5py.File(io.BytesIO(archive.read("model.weights.h5")))
     assert "optimizer" not in weights
     assert {path.name for path in models.iterdir()} == {"digits.keras", "digits.json", "gan"}  # nothing temporary left
+
+
+def test_a_model_is_tested_and_its_facts_brought_up_to_date(models, tmp_path, capsys):
+    facts = json.loads((models / "digits.json").read_text())
+    (tmp_path / "facts.json").write_text(json.dumps(facts | {"test_accuracy": 0.0, "confusion_matrix": []}))
+    arguments = ["test-classifier", str(models / "digits.keras"), "digits"]
+    assert main([*arguments, "--facts", str(tmp_path / "facts.json")]) == 0
+    assert json.loads((tmp_path / "facts.json").read_text()) == facts
+    assert f"test accuracy {facts['test_accuracy']:.4f}" in capsys.readouterr().out
 
 
 def test_training_goes_on_where_it_stopped_and_ends_the_same(models, tmp_path):
@@ -166,6 +175,9 @@ def test_explaining_an_image_file_resizes_it_and_says_so(models, tmp_path, capsy
         (["train", "MODEL", "digits", "--out", "g", "--batch-size", "4", "--per-class", "2"], "one of batch_size and"),
         (["train", "MODEL", "digits", "--out", "file/g", "--trainer", "estimator"], "file/g"),
         (["train", "MODEL", "digits", "--out", "file/g"], "file/g"),
+        (["test-classifier", "MODEL", "digits", "--classes", "4", "9"], "2, ['4', '9']"),
+        (["test-classifier", "MODEL", "digits", "--facts", "nowhere.json"], "nowhere.json"),
+        (["test-classifier", "MODEL", "digits", "--facts", "file"], "Expecting value"),
         (["convert", ".", "--model", "MODEL", "--out", "g"], "ganmex.json"),
     ],
 )

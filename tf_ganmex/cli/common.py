@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tf_ganmex.errors import OptionError
 
 if TYPE_CHECKING:
     from tf_ganmex.classifier import Classifier
     from tf_ganmex.datasets import Dataset
+
+MOST_COLUMNS = 12
 
 
 @contextmanager
@@ -116,3 +118,22 @@ def read_classifier(
 
     clf = load(class_names)
     return load(guessed) if class_names is None and guessed and len(guessed) == clf.num_classes else clf
+
+
+def print_accuracy(class_names: Sequence[str], facts: dict[str, Any]) -> None:
+    """A row a class: its accuracy, and how often the model says which class; of many classes the accuracies alone."""
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    columns = class_names if len(class_names) <= MOST_COLUMNS else []
+    table = Table(
+        "class",
+        Column("accuracy", min_width=8, no_wrap=True),
+        *columns,
+        title="test images: rows are classes, columns what the model says",
+    )
+    shares, matrix = facts["test_accuracy_per_class"], facts["confusion_matrix"]
+    for name, share, row in zip(class_names, shares, matrix, strict=True):
+        table.add_row(name, "-" if share is None else f"{share:.4f}", *(map(str, row) if columns else ()))
+    Console().print(table)
+    print(f"test accuracy {facts['test_accuracy']:.4f}")

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from tf_ganmex import __version__
-from tf_ganmex.cli import convert, demo, explain, prepare_bam, train, train_classifier
+from tf_ganmex.cli import convert, demo, explain, prepare_bam, test_classifier, train, train_classifier
 from tf_ganmex.errors import GanmexError
 
 COMMANDS = {
     "demo": demo,
     "prepare-bam": prepare_bam,
     "train-classifier": train_classifier,
+    "test-classifier": test_classifier,
     "train": train,
     "convert": convert,
     "explain": explain,

@@ -7,12 +7,18 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tf_ganmex.cli.common import add_dataset_options, import_tensorflow, keras_progress, positive, read_dataset, say
+from tf_ganmex.cli.common import (
+    add_dataset_options,
+    import_tensorflow,
+    keras_progress,
+    positive,
+    print_accuracy,
+    read_dataset,
+    say,
+)
 
 if TYPE_CHECKING:
     from tf_ganmex.training import ClassifierRecipe
-
-MOST_COLUMNS = 12
 
 EXAMPLES = """examples:
   ganmex train-classifier digits --out digits.keras
@@ -108,8 +114,7 @@ def run(options: argparse.Namespace) -> None:
     if "weights" in settings:
         settings["weights"] = Path(settings["weights"]).name  # where the file lies says nothing about the model
     facts = save_classifier(model, data, options.out, settings)
-    _print_confusion(facts)
-    print(f"test accuracy {facts['test_accuracy']:.4f}")
+    print_accuracy(data.class_names, facts)
     print(json.dumps({"model": str(options.out), "facts": str(options.out.with_suffix(".json"))}))
 
 
@@ -125,21 +130,3 @@ def _recipe(options: argparse.Namespace) -> ClassifierRecipe:
 def _architecture_options(options: argparse.Namespace) -> dict[str, Any]:
     given = {name: getattr(options, name) for name in ("weights", "alpha") if getattr(options, name) is not None}
     return given | ({"frozen": False} if options.fine_tune else {})
-
-
-def _print_confusion(facts: dict[str, Any]) -> None:
-    """A row a class: its accuracy, and how often the model says which class; of many classes the accuracies alone."""
-    from rich.console import Console
-    from rich.table import Column, Table
-
-    names, matrix = facts["class_names"], facts["confusion_matrix"]
-    columns = names if len(names) <= MOST_COLUMNS else []
-    table = Table(
-        "class",
-        Column("accuracy", min_width=8, no_wrap=True),
-        *columns,
-        title="test images: rows are classes, columns what the model says",
-    )
-    for name, share, row in zip(names, facts["test_accuracy_per_class"], matrix, strict=True):
-        table.add_row(name, "-" if share is None else f"{share:.4f}", *(map(str, row) if columns else ()))
-    Console().print(table)

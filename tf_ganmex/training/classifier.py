@@ -193,19 +193,13 @@ def save_classifier(model: keras.Model, data: Dataset, path: Path, settings: dic
         matrix (rows: classes, columns: what the model says).
     """
     predicted = model.predict(data.x_test, batch_size=256, verbose=0).argmax(-1)
-    confusion = np.zeros((len(data.class_names),) * 2, int)
-    np.add.at(confusion, (data.y_test, predicted), 1)
-    with np.errstate(invalid="ignore"):
-        per_class = np.diag(confusion) / confusion.sum(1)
     facts = {
         "dataset": data.name,
         "train_images": len(data.x_train),
         "test_images": len(data.x_test),
         "class_names": data.class_names,
         "settings": settings,
-        "test_accuracy": round(float(np.diag(confusion).sum() / len(predicted)), 4),
-        "test_accuracy_per_class": [None if np.isnan(share) else round(float(share), 4) for share in per_class],
-        "confusion_matrix": confusion.tolist(),
+        **accuracy_facts(predicted, data),
         "versions": {"tf_ganmex": __version__, "tensorflow": tf.__version__, "keras": keras.__version__},
     }
     if path.suffix == ".keras":
@@ -218,6 +212,24 @@ def save_classifier(model: keras.Model, data: Dataset, path: Path, settings: dic
     with replaced(path.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(facts, indent=1) + "\n")
     return facts
+
+
+def accuracy_facts(predicted: np.ndarray, data: Dataset) -> dict[str, Any]:
+    """How the predicted classes of the test images (n,) compare with their labels, in a form that JSON can hold.
+
+    Returns:
+        The accuracy, that of every class (None for a class without test images), and the confusion matrix (rows:
+        classes, columns: what is predicted).
+    """
+    confusion = np.zeros((len(data.class_names),) * 2, int)
+    np.add.at(confusion, (data.y_test, predicted), 1)
+    with np.errstate(invalid="ignore"):
+        per_class = np.diag(confusion) / confusion.sum(1)
+    return {
+        "test_accuracy": round(float(np.diag(confusion).sum() / len(predicted)), 4),
+        "test_accuracy_per_class": [None if np.isnan(share) else round(float(share), 4) for share in per_class],
+        "confusion_matrix": confusion.tolist(),
+    }
 
 
 def _export(model: keras.Model, path: Path) -> None:
