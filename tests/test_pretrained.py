@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -14,6 +15,36 @@ from tf_ganmex.reproduce.pretrained import measure
 
 MODELS = Path(__file__).parents[1] / "saved_models"
 LIMIT = 4_000_000  # bytes
+
+
+CLASSIFIERS = sorted(path.parent.name for path in MODELS.glob("*/classifier.keras"))
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_every_classifier_is_small_and_says_what_it_was_trained_on(name):
+    assert (MODELS / name / "classifier.keras").stat().st_size < LIMIT
+    facts = json.loads((MODELS / name / "classifier.json").read_text())
+    assert np.trace(facts["confusion_matrix"]) / facts["test_images"] == pytest.approx(facts["test_accuracy"], abs=1e-4)
+    assert gx.load_classifier(MODELS / name / "classifier.keras").num_classes == len(facts["class_names"])
+
+
+@pytest.mark.parametrize("name", ["apple_orange", "apple_orange_128"])
+def test_apples_and_oranges_are_told_apart_as_written(name, shared):
+    facts = json.loads((MODELS / name / "classifier.json").read_text())
+    (size,) = facts["settings"]["image_size"]
+    data = gx.load_dataset(shared / "data" / "apple_orange.zip", image_size=size, classes=facts["class_names"])
+    clf = gx.load_classifier(MODELS / name / "classifier.keras")
+    accuracy = (clf.predict(data.x_test) == data.y_test).mean()
+    assert accuracy == pytest.approx(facts["test_accuracy"], abs=1.5 / len(data.y_test))  # rounding may turn an image
+    assert accuracy >= 0.9
+
+
+def test_colored_digits_are_told_apart_as_written(shared):
+    data = gx.load_dataset("colored_mnist", data_dir=shared / "data")
+    clf = gx.load_classifier(MODELS / "colored_mnist" / "classifier.keras")
+    facts = json.loads((MODELS / "colored_mnist" / "classifier.json").read_text())
+    accuracy = (clf.predict(data.x_test) == data.y_test).mean()
+    assert accuracy == pytest.approx(facts["test_accuracy"], abs=2e-4) and accuracy >= 0.99
 
 
 @pytest.mark.parametrize("name", ["digits", "mnist"])

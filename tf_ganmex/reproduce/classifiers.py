@@ -20,6 +20,17 @@ from tf_ganmex.training import AUGMENTATIONS, ClassifierRecipe
 
 # Test accuracy in per cent, by the beginning of the dataset's name; GANMEX, appendix A.1.
 PAPER = {"mnist": 99.3, "svhn": 90.3, "cifar10": 87.8, "apple": 87.7, "bam": 96.6}
+# What the images are where the name does not say it, by the beginning of the dataset's name.
+NOTES = {
+    "apple_orange": "photographs of apples and oranges in shops, five times as many apples; "
+    "not CycleGAN's apple2orange",
+    "bam (pizza+elephant": "made by `ganmex prepare-bam --coco COCO --scenes MINIPLACES --objects pizza elephant "
+    "--instances all --train-per-class 1000 --test-per-class 200 --min-object-size 60 --seed 3` of COCO's sample of "
+    "128 photographs, which holds a single stop sign, hence the elephants; the test images are of objects not trained "
+    "on, three in all, and the seed is one whose cut-outs of them looked well",
+    "cifar10_jpeg": "CIFAR-10, encoded as JPEG again",
+    "digits": "scikit-learn's handwritten digits",
+}
 
 
 def command(facts: dict[str, Any]) -> str:
@@ -57,7 +68,9 @@ def table(models: dict[str, dict[str, Any]]) -> str:
             f"{facts['test_images']} | {facts['test_accuracy']:.2%} | {worst}: {min(shares):.2%} | {paper} |"
         )
     commands = [f"- {name}: `{command(facts)}`" for name, facts in models.items()]
-    return "\n".join([*lines, "", *commands]) + "\n"
+    named = {facts["dataset"] for facts in models.values()}
+    notes = [f"- {name}: {NOTES[start]}." for name in sorted(named) for start in NOTES if name.startswith(start)]
+    return "\n".join([*lines, "", "Made by:", "", *commands, "", "Data:", "", *notes]) + "\n"
 
 
 def read(folder: Path) -> dict[str, dict[str, Any]]:
