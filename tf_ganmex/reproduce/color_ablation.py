@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from tf_ganmex import plotting
 from tf_ganmex.classifier import Classifier, load_classifier
 from tf_ganmex.datasets import load_dataset
 from tf_ganmex.files import replaced
-from tf_ganmex.gan import GANMEX
 from tf_ganmex.training import Recipe, train_ganmex
 
 # λ_sim and λ_rec of the paper's four arms, here with the weights of the command line and of StarGAN.
@@ -28,6 +28,7 @@ ARMS = {
     "neither": (0.0, 0.0),
 }
 CLASSIFICATION_WEIGHT = 20.0
+SHOWN = 10
 
 
 def color_of(images: np.ndarray) -> np.ndarray:
@@ -35,22 +36,19 @@ def color_of(images: np.ndarray) -> np.ndarray:
     return images.sum((1, 2)).argmax(-1)
 
 
-def measure(clf: Classifier, gan: GANMEX, x: np.ndarray, y: np.ndarray, *, seed: int) -> dict[str, float]:
-    """What becomes of images when each is brought to a random other class.
+def measure(clf: Classifier, x: np.ndarray, made: np.ndarray, target: np.ndarray) -> dict[str, float]:
+    """What became of images that were to be of another class.
 
     Args:
         clf: the classifier.
-        gan: the generator.
         x: images (n, h, w, 3) in [0, 1].
-        y: their labels (n,).
-        seed: of the targets.
+        made: what the generator made of them, of the same shape.
+        target: the class it was to make of each (n,).
 
     Returns:
         The share classified as the target, the share that keeps its colour, the share of the brightness that is in the
         image's own channel, and the mean L2 distance.
     """
-    target = (y + np.random.default_rng(seed).integers(1, clf.num_classes, len(y))) % clf.num_classes
-    made = gan.generate(x, target)
     color = color_of(x)
     brightness = made.sum((1, 2))
     return {
@@ -82,14 +80,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--blocks", type=int, default=3)
     parser.add_argument("--limit", type=int, default=2000, help="how many test images (default: 2000)")
     parser.add_argument("--seed", type=int, default=0, help="of training and targets (default: 0)")
-    parser.add_argument("--out", type=Path, help="where to write the table")
+    parser.add_argument("--out", type=Path, help="where to write the table, .md; a picture goes beside it")
     options = parser.parse_args(arguments)
 
     data = load_dataset("colored_mnist", data_dir=options.data_dir)
     clf = load_classifier(options.classifier, class_names=data.class_names)
     x, y = data.x_test[: options.limit], data.y_test[: options.limit]
     sizes: dict[str, Any] = {"filters": options.filters, "blocks": options.blocks, "dtype": "mixed_bfloat16"}
-    rows = {}
+    target = (y + np.random.default_rng(options.seed).integers(1, clf.num_classes, len(y))) % clf.num_classes
+    rows, pictures = {}, [list(x[:SHOWN])]
     for name, (similarity, reconstruction) in ARMS.items():
         gan = train_ganmex(
             clf,
@@ -104,7 +103,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             reconstruction_weight=reconstruction,
             **sizes,
         )
-        rows[name] = measure(clf, gan, x, y, seed=options.seed)
+        made = gan.generate(x, target)
+        rows[name] = measure(clf, x, made, target)
+        pictures.append(list(made[:SHOWN]))
     settings = (
         f"{options.steps} steps each, {options.filters} filters, {options.blocks} blocks, seed {options.seed}; "
         f"{len(x)} test images, each against a random other class; classifier accuracy "
@@ -115,6 +116,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.out:
         with replaced(options.out) as temporary:
             temporary.write_text(text)
+        titles = [f"{clf.class_names[label]} to {clf.class_names[t]}" for label, t in zip(y, target, strict=True)]
+        figure = plotting.plot_grid(pictures, titles[:SHOWN], ["image", *ARMS])
+        plotting.save_figure(figure, options.out.with_suffix(".png"))
 
 
 if __name__ == "__main__":
