@@ -17,10 +17,11 @@ import pytest
 from PIL import Image
 
 import tf_ganmex as gx
-from tf_ganmex.cli import main, train
+from tf_ganmex.cli import main
 from tf_ganmex.cli.main import parser
+from tf_ganmex.cli.training_options import training_settings
 
-COMMANDS = ["demo", "prepare-bam", "train-classifier", "test-classifier", "train", "convert", "explain"]
+COMMANDS = ["demo", "prepare-bam", "train-classifier", "test-classifier", "train", "scan", "convert", "explain"]
 
 
 def python(*arguments: str) -> subprocess.CompletedProcess:
@@ -118,7 +119,7 @@ def test_tfgans_estimator_trains_and_goes_on_where_it_stopped(models, tmp_path, 
 )
 def test_what_is_given_goes_before_the_preset_and_that_before_the_defaults(given, recipe, settings):
     options = parser().parse_args(["train", "model.keras", "digits", "--out", "gan", *given])
-    chosen, made = train._settings(options)
+    chosen, made = training_settings(options)
     assert recipe.items() <= dataclasses.asdict(chosen).items()
     assert settings.items() <= made.items()
 

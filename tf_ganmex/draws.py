@@ -20,3 +20,8 @@ def without_replacement(size: int, count: int, generator: np.random.Generator) -
         return generator.choice(size, count, replace=False)
     rounds = [generator.permutation(size) for _ in range(-(-count // size))]
     return np.concatenate(rounds)[:count]
+
+
+def other_classes(labels: np.ndarray, num_classes: int, seed: int) -> np.ndarray:
+    """For each label (n,) a class that is not it, all of them equally likely."""
+    return (labels + np.random.default_rng(seed).integers(1, num_classes, len(labels))) % num_classes

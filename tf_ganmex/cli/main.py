@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from tf_ganmex import __version__
-from tf_ganmex.cli import convert, demo, explain, prepare_bam, test_classifier, train, train_classifier
+from tf_ganmex.cli import convert, demo, explain, prepare_bam, scan, test_classifier, train, train_classifier
 from tf_ganmex.errors import GanmexError
 
 COMMANDS = {
@@ -17,6 +17,7 @@ COMMANDS = {
     "train-classifier": train_classifier,
     "test-classifier": test_classifier,
     "train": train,
+    "scan": scan,
     "convert": convert,
     "explain": explain,
 }

@@ -17,6 +17,7 @@ import numpy as np
 from tf_ganmex import plotting
 from tf_ganmex.classifier import Classifier, load_classifier
 from tf_ganmex.datasets import load_dataset
+from tf_ganmex.draws import other_classes
 from tf_ganmex.files import replaced
 from tf_ganmex.training import Recipe, train_ganmex
 
@@ -87,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     clf = load_classifier(options.classifier, class_names=data.class_names)
     x, y = data.x_test[: options.limit], data.y_test[: options.limit]
     sizes: dict[str, Any] = {"filters": options.filters, "blocks": options.blocks, "dtype": "mixed_bfloat16"}
-    target = (y + np.random.default_rng(options.seed).integers(1, clf.num_classes, len(y))) % clf.num_classes
+    target = other_classes(y, clf.num_classes, options.seed)
     rows, pictures = {}, [list(x[:SHOWN])]
     for name, (similarity, reconstruction) in ARMS.items():
         gan = train_ganmex(

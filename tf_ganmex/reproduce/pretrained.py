@@ -18,6 +18,7 @@ from rich.progress import Progress
 from tf_ganmex import attributions, baselines, metrics
 from tf_ganmex.classifier import Classifier, load_classifier
 from tf_ganmex.datasets import load_dataset
+from tf_ganmex.draws import other_classes
 from tf_ganmex.files import replaced
 from tf_ganmex.gan import load_ganmex
 
@@ -52,7 +53,7 @@ def measure(
     Returns:
         The rows. AOPC is taken over the images that the classifier gets right, of which it is the predicted class.
     """
-    target = (y + np.random.default_rng(seed).integers(1, clf.num_classes, len(y))) % clf.num_classes
+    target = other_classes(y, clf.num_classes, seed)
     right = clf.predict(x) == y
     features, wanted = metrics.penultimate_features(clf), real(x, target)
     rows = []
