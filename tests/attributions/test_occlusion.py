@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from attribution_cases import assert_close, case
+from scipy.special import softmax
 
 import tf_ganmex as gx
 from tf_ganmex.attributions import occlusion
@@ -19,7 +20,9 @@ def by_loop(question, window, stride, channels):
     _, height, width, depth = x.shape
 
     def delta(images):
-        return clf.score_delta(images, question.origin, question.target, question.score)
+        logits = clf.logits(images).astype(np.float64)
+        scores = softmax(logits, -1) if question.score == "probability" else logits
+        return (scores * clf.contrast(question.origin, question.target, len(images))).sum(-1)
 
     total, size = np.zeros_like(x, np.float64), np.zeros(x.shape[1:])
     groups = [slice(c, c + 1) for c in range(depth)] if channels == "each" else [slice(0, depth)]
@@ -92,7 +95,7 @@ def test_windows_that_do_not_change_are_not_evaluated():
     baseline[2, 5, 5] += 0.01
     counts.clear()
     maps = occlusion(clf, x, 0, 1, baseline)
-    assert sum(counts) == 3 + 2  # the images themselves, and two features
+    assert sum(counts) == 3 + 2 + 2  # whose class they are; the two images that change, and their two features
     assert np.argwhere(maps).tolist() == [[0, 2, 3, 0], [2, 5, 5, 0]]
     counts.clear()
     occlusion(clf, x, 0, 1, x)
@@ -105,7 +108,7 @@ def test_images_are_not_evaluated_twice():
     x = np.random.default_rng(3).random((5, 6, 6, 1), np.float32)
     counts.clear()
     occlusion(clf, x, 0, 1, np.zeros_like(x), batch_size=64)
-    assert sum(counts) <= 5 + -(-5 * 36 // 64) * 64
+    assert sum(counts) <= 5 + -(-5 * (1 + 36) // 64) * 64
     assert max(counts) <= 64
 
 
@@ -121,3 +124,30 @@ def test_few_compilations_for_many_images():
         baseline.reshape(-1)[places] = 0.5
         occlusion(question.clf, x, 0, 1, baseline, score="logit")
     assert len(question.clf.engine.kernels[kernel_key]._traces) <= 6
+
+
+def test_drops_keep_their_digits_where_the_probability_is_one():
+    """By logits of 40 and more, in float64: in float32 both probabilities are 1 and every drop is 0."""
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(9, 3))
+    weights[:, 0] += 10
+    clf = gx.load_classifier(
+        lambda x: tf.reshape(x, (-1, 9)) @ weights.astype(np.float32), input_shape=(3, 3, 1), output="logits"
+    )
+    x = rng.random((4, 3, 3, 1), np.float32) * 0.5 + 0.5
+    occluded = np.where(np.eye(9, dtype=bool), 0, x.reshape(4, 1, 9))
+    exact, before = (np.exp(images @ weights) for images in (occluded.astype(np.float64), x.reshape(4, 9)))
+    # Δ = S_0 − S_1 = 1 − 2 S_1 − S_2, without the digits that the 1 costs
+    exact, before = ((odds / odds.sum(-1, keepdims=True))[..., 1:] @ [2, 1] for odds in (exact, before))
+    assert (clf.score_delta(x, 0, 1) == 1).all()
+    maps = occlusion(clf, x, 0, 1, np.zeros_like(x))
+    np.testing.assert_allclose(maps.reshape(4, 9), exact - before[:, None], rtol=2e-4)
+
+
+def test_a_feature_that_the_classifier_does_not_see_drops_exactly_nothing():
+    rng = np.random.default_rng(1)
+    weights = rng.normal(size=(16, 3)).astype(np.float32)
+    weights[5] = 0
+    clf = gx.load_classifier(lambda x: tf.reshape(x, (-1, 16)) @ weights, input_shape=(4, 4, 1), output="logits")
+    maps = occlusion(clf, rng.random((5, 4, 4, 1), np.float32), 0, 1, gx.baselines.zero()).reshape(5, 16)
+    assert (maps[:, 5] == 0).all() and (maps[:, :5] != 0).all()

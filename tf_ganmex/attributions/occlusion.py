@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tf_ganmex.attributions.exact import exact_contrast, exact_scores
 from tf_ganmex.attributions.problem import (
     Baseline,
     Problem,
@@ -16,7 +17,9 @@ from tf_ganmex.attributions.problem import (
     evaluations_at_once,
     even_batches,
     explain_in_batches,
+    pad_rows,
     pose,
+    power_of_two,
     row_slices,
 )
 from tf_ganmex.classifier import Classifier
@@ -42,7 +45,8 @@ def occlusion(
 
     For ``window=1``, A_i = Δ(x) − Δ(x with x_i := x̃_i) (Zeiler & Fergus 2014; Ancona et al. 2018; Occlusion-1 of
     GANMEX, A.3). For larger windows a feature gets the sum of the drops of the windows over it, divided by the sum of
-    their sizes, as in DeepExplain. Windows that the baseline does not change drop nothing and are not evaluated.
+    their sizes, as in DeepExplain. Windows that the baseline does not change drop nothing and are not evaluated. Drops
+    are computed to the precision of the logits, also where probabilities are 1 but for rounding.
 
     Args:
         clf: the classifier.
@@ -102,20 +106,22 @@ def _drops(
     drops = np.zeros((len(problem), len(corners)), clf.dtype)
     if len(rows) == 0:
         return drops
+    # First the images as they are, by a window outside of them: what the classifier does not see drops exactly nothing.
+    images = np.unique(rows)
+    rows = np.concatenate([images, rows])
+    windows = np.concatenate([np.full_like(images, len(corners)), windows])
+    places = np.vstack([corners, [problem.x.shape[1:]]]).astype(np.int32)
     kernel = clf.kernel(("occlusion", score, size), lambda: _occluded_deltas(clf, score, size))
-    images = [tf.constant(array) for array in (problem.x, baselines, problem.contrast)]
-    whole = (clf.probabilities if score == "probability" else clf.logits)(problem.x)
-    whole = (whole * problem.contrast).sum(-1)
-    for part in row_slices(len(rows), evaluations):
-        row, window = rows[part], windows[part]
-        missing = (0, min(evaluations, 1 << (len(row) - 1).bit_length()) - len(row))  # few sizes, so few compilations
-        deltas = kernel(
-            *images,
-            tf.constant(np.pad(row, missing)),
-            tf.constant(corners[np.pad(window, missing)]),
-            clf.weight_tensors,
-        )
-        drops[row, window] = whole[row] - deltas.numpy()[: len(row)]
+    arrays = [tf.constant(array) for array in (problem.x, baselines, exact_contrast(problem))]
+    at_once = min(evaluations, power_of_two(len(rows)))
+    deltas = np.empty(len(rows))
+    for part in row_slices(len(rows), at_once):
+        padded = pad_rows(rows[part], at_once), places[pad_rows(windows[part], at_once)]
+        found = kernel(*arrays, *map(tf.constant, padded), clf.weight_tensors).numpy()
+        deltas[part] = found[: part.stop - part.start]
+    whole, first = np.zeros(len(problem)), len(images)
+    whole[images] = deltas[:first]
+    drops[rows[first:], windows[first:]] = whole[rows[first:]] - deltas[first:]
     return drops
 
 
@@ -149,7 +155,7 @@ def _occluded_deltas(clf: Classifier, score: str, size: tuple[int, int, int]) ->
             first = tf.reshape(corners[:, axis], (-1, 1, 1, 1))
             inside &= (positions >= first) & (positions < first + size[axis])
         occluded = tf.where(inside, tf.gather(baselines, rows), tf.gather(x, rows))
-        scores = clf.scores_tensor(occluded, weights, score)
+        scores = exact_scores(clf.head, clf.engine.forward(occluded, weights), score)
         return tf.reduce_sum(scores * tf.gather(contrast, rows), -1)
 
     return deltas

@@ -216,6 +216,11 @@ def even_batches(count: int, most: int) -> int:
     return -(-count // -(-count // most))
 
 
+def power_of_two(least: int) -> int:
+    """The smallest power of two that is at least ``least``: few batch sizes, so few compilations."""
+    return 1 << (least - 1).bit_length()
+
+
 def check_count(value: Any, name: str, least: int = 1) -> int:
     """``value`` as an int of at least ``least``; OptionError otherwise."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:

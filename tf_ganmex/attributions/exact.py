@@ -1,0 +1,38 @@
+"""Differences of score deltas to the precision of the logits, also where probabilities are 1 but for rounding.
+
+In float32 a probability above 1 − 6e-8 is 1, and every change of the image that leaves it there changes nothing: of a
+well-trained classifier, all features of every other image. The logits are as precise as ever, so softmax and sum are
+taken in float64, without the term that is nearly 1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from tf_ganmex.attributions.problem import Problem
+from tf_ganmex.classifier.head import Head
+
+
+def exact_contrast(problem: Problem) -> np.ndarray:
+    """The contrasts in float64, without the likeliest class of each image where probabilities sum to one.
+
+    As Σ_j S_j = 1, subtracting a number from an image's contrast changes all its deltas alike and no difference of
+    them. Without the one probability that is nearly 1 the differences of the others keep all their digits.
+    """
+    contrast = problem.contrast.astype(np.float64)
+    if problem.score == "probability" and _sums_to_one(problem.clf.head):
+        contrast -= np.take_along_axis(contrast, problem.clf.predict(problem.x)[:, None], 1)
+    return contrast
+
+
+def exact_scores(head: Head, raw: tf.Tensor, score: str) -> tf.Tensor:
+    """Scores (n, classes) in float64 of a classifier's raw outputs, to be summed with :func:`exact_contrast`."""
+    raw = tf.cast(raw, tf.float64)
+    if score == "probability" and _sums_to_one(head):
+        return tf.nn.softmax(head.logits(raw))  # for two classes too: not 1 − S
+    return head.scores(raw, score)
+
+
+def _sums_to_one(head: Head) -> bool:
+    return head.raw == "logits" and head.kind != "sigmoid"
