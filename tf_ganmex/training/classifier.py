@@ -126,7 +126,7 @@ def train_classifier(
     keras.utils.set_random_seed(seed)
     shape, classes = data.x_train.shape[1:], len(data.class_names)
     model = zoo.build(architecture, shape, classes, seed=seed, **options)
-    trained = model if recipe.dtype == "float32" else _in_half_precision(model, recipe.dtype)
+    trained = model if recipe.dtype == "float32" else in_half_precision(model, recipe.dtype)
     rows, kept = split_rows(data.y_train, recipe.validation, seed)
     batches = Batches(
         data.x_train[rows], data.y_train[rows].astype(np.int32), classes, batch_size=recipe.batch_size, seed=seed
@@ -264,7 +264,7 @@ def _callbacks(recipe: ClassifierRecipe, directory: str | os.PathLike[str] | Non
     return callbacks
 
 
-def _in_half_precision(model: keras.Model, dtype: str) -> keras.Model:
+def in_half_precision(model: keras.Model, dtype: str) -> keras.Model:
     """The same model with layers that compute in bfloat16; logits and softmax stay float32, and so do all weights."""
 
     def rebuilt(layer: keras.layers.Layer) -> keras.layers.Layer:
