@@ -21,7 +21,17 @@ from tf_ganmex.cli import main
 from tf_ganmex.cli.main import parser
 from tf_ganmex.cli.training_options import training_settings
 
-COMMANDS = ["demo", "prepare-bam", "train-classifier", "test-classifier", "train", "scan", "convert", "explain"]
+COMMANDS = [
+    "demo",
+    "prepare-bam",
+    "train-classifier",
+    "test-classifier",
+    "train",
+    "scan",
+    "convert",
+    "explain",
+    "evaluate",
+]
 
 
 def python(*arguments: str) -> subprocess.CompletedProcess:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from tf_ganmex import __version__
-from tf_ganmex.cli import convert, demo, explain, prepare_bam, scan, test_classifier, train, train_classifier
+from tf_ganmex.cli import convert, demo, evaluate, explain, prepare_bam, scan, test_classifier, train, train_classifier
 from tf_ganmex.errors import GanmexError
 
 COMMANDS = {
@@ -20,6 +20,7 @@ COMMANDS = {
     "scan": scan,
     "convert": convert,
     "explain": explain,
+    "evaluate": evaluate,
 }
 BAD_INPUT, INTERRUPTED = 2, 130
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tf_ganmex.attributions.problem import (
     check_count,
     evaluations_at_once,
+    even_batches,
     pad,
     pad_rows,
     pose,
@@ -57,7 +58,7 @@ def perturbation_curve(
     features = maps[0].size
     flips = features if flips is None else min(check_count(flips, "flips"), features)
     evaluations = evaluations_at_once(problem, batch_size)
-    steps = min(flips + 1, evaluations)
+    steps = even_batches(flips + 1, evaluations)
     batch = min(len(problem), max(1, evaluations // steps))
     low, high = clf.value_range
     kernel = clf.kernel(("flips", score), lambda: _deltas_after_flips(clf, score, low + high))

@@ -1,0 +1,45 @@
+"""Work in several processes: all of it is done, and what goes wrong there is told here."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+
+import pytest
+
+from tf_ganmex.cli.processes import cores, share
+from tf_ganmex.errors import BaselineError
+
+
+def note(folder, part, report):
+    """Leaves a file for each number, with the process and its threads."""
+    import tensorflow as tf
+
+    for number in part:
+        threads = tf.config.threading.get_intra_op_parallelism_threads()
+        (folder / f"{number}").write_text(f"{os.getpid()} {threads}")
+        report("noting", number)
+
+
+def fail(part, report):
+    raise BaselineError(f"Expected nothing. Received: {part}. Do nothing.")
+
+
+def die(part, report):
+    os._exit(7)
+
+
+def test_every_part_is_done_in_a_process_of_its_own_with_its_share_of_the_cores(tmp_path):
+    reports = []
+    share(partial(note, tmp_path), [[1, 2], [3]], lambda *report: reports.append(report))
+    assert sorted(reports) == [("noting", 1), ("noting", 2), ("noting", 3)]
+    (first, threads), (second, _), (third, _) = ((tmp_path / name).read_text().split() for name in "123")
+    assert first == second != third and str(os.getpid()) not in (first, third)
+    assert int(threads) == max(1, cores() // 2)
+
+
+@pytest.mark.parametrize(("work", "error", "expected"), [(fail, BaselineError, "[4]"), (die, OSError, "exit code 7")])
+def test_what_goes_wrong_is_told(work, error, expected):
+    with pytest.raises(error) as caught:
+        share(work, [[4]], lambda *report: None)
+    assert expected in str(caught.value)
