@@ -33,6 +33,7 @@ RECIPE_OPTIONS = (
     "discriminator_learning_rate",
     "betas",
     "decay",
+    "augmentation",
 )
 # Trials on MNIST; see docs/methods.md.
 DEFAULT_WEIGHTS = {"classification_weight": 20.0, "similarity_weight": 60.0, "reconstruction_weight": 0.0}
@@ -58,6 +59,8 @@ def _add_steps(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--learning-rate", type=float, help="of both networks, at the start (default: 0.0003)")
     group.add_argument("--discriminator-learning-rate", type=float, help="where it is another")
     group.add_argument("--betas", type=float, nargs=2, metavar="BETA", help="of Adam (default: 0.5 0.999)")
+    group.add_argument("--augmentation", choices=["none", "digits", "objects", "photos"],
+                       help="random changes of the training images, where they are few (default: none)")  # fmt: skip
     group.add_argument("--decay", choices=["cosine", "constant"], help="of the learning rates (default: cosine)")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,7 @@ class GANMEX(Eq9Trainer):
         batch_size: int | None = None,
         per_class: int | None = None,
         seed: int = 0,
+        change: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
     ) -> tf.data.Dataset:
         """Make the endless training dataset whose batches depend on `seed` and the training step alone.
 
@@ -225,6 +227,7 @@ class GANMEX(Eq9Trainer):
             batch_size: images per batch (32).
             per_class: instead, images of every class per batch, as published (6).
             seed: key of the shuffle, a new one each epoch of the data.
+            change: of (images, step) to images, to augment those of a step; random by the step alone.
 
         Returns:
             A `tf.data.Dataset` of (images, labels), one element a step, starting at `gan.step` whenever an iterator
@@ -239,6 +242,7 @@ class GANMEX(Eq9Trainer):
             self.batches(x_train, y_train, batch_size=batch_size, per_class=per_class, seed=seed),
             batches_per_step=self.options.batches_per_step,
             current_step=lambda: int(self.step),
+            change=change,
         )
 
     def batches(

@@ -37,6 +37,7 @@ def measure(
     steps: int,
     flips: int,
     seed: int,
+    explained: int | None = None,
 ) -> list[dict[str, Any]]:
     """One row a baseline: share classified as the target, mean L2 distance, Fréchet distance, mean AOPC of IG.
 
@@ -49,20 +50,21 @@ def measure(
         steps: of integrated gradients.
         flips: L of AOPC_L.
         seed: of the targets: a uniformly random class other than the label.
+        explained: how many images, the first that the classifier gets right, AOPC is taken over; None: all.
 
     Returns:
         The rows. AOPC is taken over the images that the classifier gets right, of which it is the predicted class.
     """
     target = other_classes(y, clf.num_classes, seed)
-    right = clf.predict(x) == y
+    right = np.flatnonzero(clf.predict(x) == y)[:explained]
     features, wanted = metrics.penultimate_features(clf), real(x, target)
     rows = []
     with Progress(transient=True) as progress:
         for name, baseline in compared.items():
             images = np.asarray(baseline(x, target))
             areas = []
-            for start in progress.track(range(0, int(right.sum()), BLOCK), description=name):
-                rows_here = np.flatnonzero(right)[start : start + BLOCK]
+            for start in progress.track(range(0, len(right), BLOCK), description=name):
+                rows_here = right[start : start + BLOCK]
                 part = (x[rows_here], y[rows_here], target[rows_here])
                 maps = attributions.integrated_gradients(clf, *part, images[rows_here], steps=steps)
                 curve = metrics.perturbation_curve(clf, part[0], maps, part[1], part[2], flips=flips)
@@ -109,6 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--image-size", type=int)
     parser.add_argument("--classes", nargs="+", metavar="NAME", help="these classes only, in this order")
     parser.add_argument("--limit", type=int, help="how many test images (default: all)")
+    parser.add_argument("--explained", type=int, help="of how many of them maps are made, for AOPC (default: all)")
     parser.add_argument("--steps", type=int, default=200, help="of integrated gradients (default: 200)")
     parser.add_argument("--seed", type=int, default=0, help="of the targets (default: 0)")
     parser.add_argument("--out", type=Path, help="where to write the table")
@@ -126,9 +129,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "GANMEX": load_ganmex(options.models / "ganmex", clf).generate,
     }
     real = baselines.random_sample(data.x_train, data.y_train, seed=options.seed + 1)
-    rows = measure(clf, x, y, compared, real=real, steps=options.steps, flips=100, seed=options.seed)
+    rows = measure(
+        clf,
+        x,
+        y,
+        compared,
+        real=real,
+        steps=options.steps,
+        flips=100,
+        seed=options.seed,
+        explained=options.explained,
+    )
     settings = (
-        f"Targets: a random other class, seed {options.seed}; IG with {options.steps} steps, midpoint rule. FID: the "
+        f"Targets: a random other class, seed {options.seed}; IG with {options.steps} steps, midpoint rule"
+        f"{f', AOPC of {options.explained} images' if options.explained else ''}. FID: the "
         "Fréchet distance, in what the classifier's last layer sees, to as many random training images of the target "
         "classes, of which those of the row 'random' are another draw."
     )

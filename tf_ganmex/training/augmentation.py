@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -85,3 +86,22 @@ AUGMENTATIONS: dict[str, Augmentation | None] = {
     "objects": Augmentation(shift=0.125, flip=True),
     "photos": Augmentation(rotation=15.0, zoom=0.2, shift=0.1, flip=True),
 }
+
+
+def named_augmentation(name: Augmentation | str | None) -> Augmentation | None:
+    """The augmentation called so, or the one given; OptionError for an unknown name."""
+    if not isinstance(name, str):
+        return name
+    if name not in AUGMENTATIONS:
+        raise OptionError(
+            f"Expected augmentation to be one of {', '.join(AUGMENTATIONS)}. Received: augmentation={name!r}."
+        )
+    return AUGMENTATIONS[name]
+
+
+def change_of(augmentation: Augmentation | str | None, seed: int) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None:
+    """A function of (images, step) that changes the images of a step, keyed by seed and step; None for no change."""
+    found = named_augmentation(augmentation)
+    if found is None:
+        return None
+    return lambda images, step: found.apply(images, tf.stack([tf.constant(2 * seed, tf.int64), step]))

@@ -20,7 +20,7 @@ from tf_ganmex.datasets import Dataset
 from tf_ganmex.errors import LabelError, OptionError
 from tf_ganmex.files import replaced
 from tf_ganmex.gan.data import Batches, step_keyed_dataset
-from tf_ganmex.training.augmentation import AUGMENTATIONS, Augmentation
+from tf_ganmex.training.augmentation import Augmentation, change_of, named_augmentation
 
 OPTIMIZERS = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop, "sgd": keras.optimizers.SGD}
 DECAYS = ("cosine", "plateau", "constant")
@@ -65,13 +65,7 @@ class ClassifierRecipe:
                 raise OptionError(
                     f"Expected {name} to be one of {', '.join(choices)}. Received: {name}={getattr(self, name)!r}."
                 )
-        if isinstance(self.augmentation, str):
-            if self.augmentation not in AUGMENTATIONS:
-                raise OptionError(
-                    f"Expected augmentation to be one of {', '.join(AUGMENTATIONS)}. "
-                    f"Received: augmentation={self.augmentation!r}."
-                )
-            object.__setattr__(self, "augmentation", AUGMENTATIONS[self.augmentation])
+        object.__setattr__(self, "augmentation", named_augmentation(self.augmentation))
         if not 0 <= self.validation < 1:
             raise OptionError(f"Expected validation in [0, 1). Received: validation={self.validation!r}. Take 0.1.")
         if self.validation == 0 and (self.patience is not None or self.decay == "plateau"):
@@ -144,7 +138,7 @@ def train_classifier(
         step_keyed_dataset(
             batches,
             current_step=lambda: int(trained.optimizer.iterations),
-            change=_change(recipe.augmentation, seed),
+            change=change_of(recipe.augmentation, seed),
         ),
         steps_per_epoch=steps,
         epochs=recipe.epochs,
@@ -245,12 +239,6 @@ def _export(model: keras.Model, path: Path) -> None:
 
 def _by_class(labels: np.ndarray) -> list[np.ndarray]:
     return [np.flatnonzero(labels == c) for c in np.unique(labels)]
-
-
-def _change(augmentation: Augmentation | str | None, seed: int) -> Any:
-    if not isinstance(augmentation, Augmentation):
-        return None
-    return lambda images, step: augmentation.apply(images, tf.stack([tf.constant(2 * seed, tf.int64), step]))
 
 
 def _callbacks(recipe: ClassifierRecipe, directory: str | os.PathLike[str] | None) -> list[keras.callbacks.Callback]:

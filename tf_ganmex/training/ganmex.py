@@ -18,6 +18,7 @@ from tf_ganmex.gan import GANMEX, Checkpoints, ImageGrid, estimator
 from tf_ganmex.gan.ganmex import BETAS
 from tf_ganmex.gan.presets import Preset
 from tf_ganmex.gan.tfgan.stored import writing
+from tf_ganmex.training.augmentation import Augmentation, change_of, named_augmentation
 
 TRAINERS = ("keras", "estimator")
 DECAYS = ("cosine", "constant")
@@ -35,6 +36,8 @@ class Recipe:
         discriminator_learning_rate: of the discriminator's, where it is another.
         betas: of Adam.
         epsilon: of Adam.
+        augmentation: random changes of the training images, or a name of them, or None; of the Keras trainer. With few
+            images, without it the generator learns what turns just those.
         decay: whether the learning rates fall to zero along a cosine (``"cosine"``) or not (``"constant"``).
     """
 
@@ -46,6 +49,7 @@ class Recipe:
     betas: tuple[float, float] = BETAS
     epsilon: float = 1e-7
     decay: str = "cosine"
+    augmentation: Augmentation | str | None = None
 
     def __post_init__(self) -> None:
         """OptionError for what no training can follow."""
@@ -57,6 +61,7 @@ class Recipe:
                 raise OptionError(f"Expected {name} > 0. Received: {name}={value!r}. 0.0003 learns digits.")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise OptionError(f"Expected two betas in [0, 1). Received: betas={self.betas!r}. Take (0.5, 0.999).")
+        object.__setattr__(self, "augmentation", named_augmentation(self.augmentation))
         if self.decay not in DECAYS:
             raise OptionError(f"Expected decay to be one of {', '.join(DECAYS)}. Received: decay={self.decay!r}.")
 
@@ -133,6 +138,11 @@ def train_ganmex(
     shown = in_value_range(data.x_test[:pictures], clf.value_range)
     if trainer == "estimator":
         estimator.check(gan)
+        if recipe.augmentation is not None:
+            raise OptionError(
+                "Expected augmentation with trainer='keras' alone. Received: trainer='estimator'. Leave it out, or "
+                "augment the images beforehand."
+            )
     # Before anything is written.
     gan.batches(images, data.y_train, batch_size=recipe.batch_size, per_class=recipe.per_class, seed=seed)
     run = _Run(gan, images, data.y_train, shown, Path(directory), recipe, every, seed, verbose)
@@ -171,7 +181,9 @@ class _Run:
         if len(self.shown):
             extra.append(ImageGrid(self.shown, self.directory / "pictures", every=every))
         gan.fit(
-            gan.dataset(self.images, self.labels, **self._batches),
+            gan.dataset(
+                self.images, self.labels, **self._batches, change=change_of(self.recipe.augmentation, self.seed)
+            ),
             steps_per_epoch=every,
             initial_epoch=done // every,
             epochs=steps // every,
