@@ -39,6 +39,17 @@ def test_apples_and_oranges_are_told_apart_as_written(name, shared):
     assert accuracy >= 0.9
 
 
+def test_apples_become_oranges_that_are_nearer_than_any_photograph_of_oranges(shared):
+    data = gx.load_dataset(shared / "data" / "apple_orange.zip", image_size=64, classes=["apple", "orange"])
+    clf = gx.load_classifier(MODELS / "apple_orange" / "classifier.keras")
+    gan = gx.load_ganmex(MODELS / "apple_orange" / "ganmex", clf)
+    x, target = data.x_test[:100], 1 - data.y_test[:100]
+    made, nearest = gan.generate(x, target), gx.baselines.nearest(data.x_train, data.y_train)(x, target)
+    assert (clf.predict(made) == target).mean() >= 0.97
+    distance, to_nearest = (np.linalg.norm((other - x).reshape(100, -1), axis=1) for other in (made, nearest))
+    assert (distance < to_nearest).mean() >= 0.97
+
+
 def test_colored_digits_are_told_apart_as_written(shared):
     data = gx.load_dataset("colored_mnist", data_dir=shared / "data")
     clf = gx.load_classifier(MODELS / "colored_mnist" / "classifier.keras")
@@ -47,7 +58,7 @@ def test_colored_digits_are_told_apart_as_written(shared):
     assert accuracy == pytest.approx(facts["test_accuracy"], abs=2e-4) and accuracy >= 0.99
 
 
-@pytest.mark.parametrize("name", ["digits", "mnist"])
+@pytest.mark.parametrize("name", ["digits", "mnist", "apple_orange"])
 def test_every_file_is_small_and_holds_no_optimizer_or_discriminator(name):
     files = [path for path in (MODELS / name).rglob("*") if path.is_file()]
     kept = [path for path in files if not {"checkpoints", "pictures"} & set(path.parts)]
@@ -55,11 +66,11 @@ def test_every_file_is_small_and_holds_no_optimizer_or_discriminator(name):
     assert all(path.stat().st_size < LIMIT for path in kept)
 
 
-@pytest.mark.parametrize("name", ["digits", "mnist"])
+@pytest.mark.parametrize("name", ["digits", "mnist", "apple_orange"])
 def test_the_ganmex_belongs_to_the_classifier(name, recwarn):
     clf = gx.load_classifier(MODELS / name / "classifier.keras")
     gan = gx.load_ganmex(MODELS / name / "ganmex", clf)
-    assert gan.generate(np.zeros((1, *clf.input_shape)), 3).shape == (1, 28, 28, 1)
+    assert gan.generate(np.zeros((1, *clf.input_shape)), 1).shape == (1, *clf.input_shape)
     assert not [warning for warning in recwarn if issubclass(warning.category, UserWarning)]
 
 
