@@ -1,0 +1,159 @@
+"""Baselines that follow the classifier as it is randomized."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tf_ganmex._backend import keras
+from tf_ganmex.classifier import Classifier
+from tf_ganmex.datasets import Dataset
+from tf_ganmex.errors import ModelError, OptionError
+from tf_ganmex.gan import GANMEX, Checkpoints, load_ganmex
+from tf_ganmex.training import Recipe, in_value_range
+
+FINE_TUNING = Recipe(steps=200, learning_rate=2e-4, decay="constant")
+_CHECKPOINT_STEPS = 100
+
+
+class PerStage:
+    """A baseline that is made anew for the classifier of each stage of a randomization.
+
+    Args:
+        make: classifier to baseline (a callable (x, target) -> images, images, or a GANMEX).
+    """
+
+    def __init__(self, make: Callable[[Classifier], Any]):
+        self.make = make
+
+
+def ganmex_per_stage(
+    gan: GANMEX,
+    data: Dataset,
+    *,
+    folder: str | os.PathLike[str],
+    steps: int | None = None,
+    retrain: bool = False,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    verbose: int | str = 0,
+) -> PerStage:
+    """GANMEX baselines that follow the randomized classifier: a copy of a generator, trained on at every stage.
+
+    The papers say that GANMEX baselines change with the classifier, not how the generator followed it. Here each stage
+    begins with the given generator (not with that of the stage before, so that stages do not depend on each other) and
+    trains it against the stage's classifier for a stated number of steps. A stage is kept in ``folder`` under the
+    fingerprint of its classifier and of all options, and is not trained again; an interrupted one goes on from its last
+    checkpoint.
+
+    Args:
+        gan: a trained GANMEX with its discriminator. Loaded without, it starts with a new one, which judges badly at
+            first: then more steps are needed. It is not changed.
+        data: its data, of which the training images are used.
+        folder: where stages are kept.
+        steps: of each stage; 200 by default.
+        retrain: start from new weights instead, with ``steps`` as many as a training needs.
+        recipe: batches and learning rates; by default Adam with a constant 2e-4 and 32 images a batch.
+        seed: of the batches; targets and interpolations are those of ``gan.options.seed``.
+        verbose: as in ``keras.Model.fit``.
+
+    Returns:
+        A baseline for :func:`randomization_test`; with the classifier that ``gan`` was trained for it is ``gan``
+        itself.
+
+    Raises:
+        ModelError: for a stand-alone GAN, which does not follow a classifier: give its ``generate`` as it is.
+        OptionError: for an impossible number of steps, or retraining without one.
+        CheckpointError: when a stage is made, for a folder with other networks.
+
+    Reference:
+        Shih et al., "GANMEX", arXiv:2011.06015, section 4 (cascading randomization).
+    """
+    if not isinstance(gan, GANMEX) or gan.options.is_stand_alone:
+        what = "a stand-alone GAN" if isinstance(gan, GANMEX) else type(gan).__name__
+        raise ModelError(
+            f"Expected a GANMEX that is trained against the classifier. Received: {what}. A stand-alone GAN is the "
+            "same at all stages: give it as a plain baseline, gan.generate."
+        )
+    if retrain and steps is None and recipe is None:
+        raise OptionError("Expected steps for retraining. Received: none. A training from new weights needs thousands.")
+    if gan.has_new_discriminator and not retrain:
+        warnings.warn(
+            "This GANMEX was saved without its discriminator: every stage starts with a new one.", stacklevel=2
+        )
+    recipe = recipe or FINE_TUNING
+    recipe = recipe if steps is None else replace(recipe, steps=steps)
+    return PerStage(_Stages(gan, data, Path(folder), recipe, retrain, seed, verbose))
+
+
+class _Stages:
+    """The generator of each classifier, made at first use."""
+
+    def __init__(
+        self, gan: GANMEX, data: Dataset, folder: Path, recipe: Recipe, retrain: bool, seed: int, verbose: int | str
+    ):
+        self.gan = gan
+        self.data = data
+        self.folder = folder
+        self.recipe = recipe
+        self.retrain = retrain
+        self.seed = seed
+        self.verbose = verbose
+
+    def __call__(self, clf: Classifier) -> Callable:
+        """The baseline for a classifier."""
+        if clf.fingerprint == self.gan.classifier.fingerprint:
+            return self.gan.generate
+        folder = self.folder / f"{clf.fingerprint}-{self._digest}"
+        if (folder / "ganmex.json").exists():
+            return load_ganmex(folder, clf).generate
+        return self._train(clf, folder).generate
+
+    @cached_property
+    def _digest(self) -> str:
+        """Of all that a stage depends on beside its classifier and the data."""
+        how = [asdict(self.recipe), self.retrain, self.seed, self.gan.options.as_dict()]
+        found = hashlib.blake2b(json.dumps(how, sort_keys=True).encode(), digest_size=8)
+        if not self.retrain:
+            for weight in (*self.gan.generator.get_weights(), *self.gan.discriminator.get_weights()):
+                found.update(weight.tobytes())
+        return found.hexdigest()
+
+    def _train(self, clf: Classifier, folder: Path) -> GANMEX:
+        gan = GANMEX(clf, **self.gan.options.as_dict())
+        recipe = self.recipe
+        if not self.retrain:
+            gan.generator.set_weights(self.gan.generator.get_weights())
+            gan.discriminator.set_weights(self.gan.discriminator.get_weights())
+        gan.compile(*(self._adam(rate, n) for rate, n in zip(recipe.learning_rates, gan.options.updates, strict=True)))
+        every = next(n for n in range(min(_CHECKPOINT_STEPS, recipe.steps), 0, -1) if recipe.steps % n == 0)
+        checkpoints = Checkpoints(folder / "checkpoints", every=every)
+        done = checkpoints.restore(gan)
+        images = in_value_range(self.data.x_train, clf.value_range)
+        batches: dict[str, Any] = {"batch_size": recipe.batch_size, "per_class": recipe.per_class, "seed": self.seed}
+        gan.fit(
+            gan.dataset(images, self.data.y_train, **batches),
+            steps_per_epoch=every,
+            initial_epoch=done // every,
+            epochs=recipe.steps // every,
+            callbacks=[checkpoints],
+            verbose=self.verbose,
+        )
+        gan.save(folder, discriminator=False)
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        return gan
+
+    def _adam(self, learning_rate: float, updates: int) -> keras.optimizers.Optimizer:
+        recipe = self.recipe
+        rate: Any = learning_rate
+        if recipe.decay == "cosine":
+            rate = keras.optimizers.schedules.CosineDecay(learning_rate, recipe.steps * updates)
+        return keras.optimizers.Adam(rate, beta_1=recipe.betas[0], beta_2=recipe.betas[1], epsilon=recipe.epsilon)
