@@ -8,7 +8,18 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from tf_ganmex import __version__
-from tf_ganmex.cli import convert, demo, evaluate, explain, prepare_bam, scan, test_classifier, train, train_classifier
+from tf_ganmex.cli import (
+    convert,
+    demo,
+    evaluate,
+    explain,
+    prepare_bam,
+    reproduce,
+    scan,
+    test_classifier,
+    train,
+    train_classifier,
+)
 from tf_ganmex.errors import GanmexError
 
 COMMANDS = {
@@ -21,6 +32,7 @@ COMMANDS = {
     "convert": convert,
     "explain": explain,
     "evaluate": evaluate,
+    "reproduce": reproduce,
 }
 BAD_INPUT, INTERRUPTED = 2, 130
 
