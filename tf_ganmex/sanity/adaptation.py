@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tf_ganmex._backend import keras
 from tf_ganmex.classifier import Classifier
 from tf_ganmex.datasets import Dataset
 from tf_ganmex.errors import ModelError, OptionError
@@ -133,14 +132,13 @@ class _Stages:
         if not self.retrain:
             gan.generator.set_weights(self.gan.generator.get_weights())
             gan.discriminator.set_weights(self.gan.discriminator.get_weights())
-        gan.compile(*(self._adam(rate, n) for rate, n in zip(recipe.learning_rates, gan.options.updates, strict=True)))
+        gan.compile(*recipe.optimizers(gan))
         every = next(n for n in range(min(_CHECKPOINT_STEPS, recipe.steps), 0, -1) if recipe.steps % n == 0)
         checkpoints = Checkpoints(folder / "checkpoints", every=every)
         done = checkpoints.restore(gan)
         images = in_value_range(self.data.x_train, clf.value_range)
-        batches: dict[str, Any] = {"batch_size": recipe.batch_size, "per_class": recipe.per_class, "seed": self.seed}
         gan.fit(
-            gan.dataset(images, self.data.y_train, **batches),
+            recipe.dataset(gan, images, self.data.y_train, self.seed),
             steps_per_epoch=every,
             initial_epoch=done // every,
             epochs=recipe.steps // every,
@@ -150,10 +148,3 @@ class _Stages:
         gan.save(folder, discriminator=False)
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
         return gan
-
-    def _adam(self, learning_rate: float, updates: int) -> keras.optimizers.Optimizer:
-        recipe = self.recipe
-        rate: Any = learning_rate
-        if recipe.decay == "cosine":
-            rate = keras.optimizers.schedules.CosineDecay(learning_rate, recipe.steps * updates)
-        return keras.optimizers.Adam(rate, beta_1=recipe.betas[0], beta_2=recipe.betas[1], epsilon=recipe.epsilon)

@@ -36,8 +36,8 @@ class Recipe:
         discriminator_learning_rate: of the discriminator's, where it is another.
         betas: of Adam.
         epsilon: of Adam.
-        augmentation: random changes of the training images, or a name of them, or None; of the Keras trainer. With few
-            images, without it the generator learns what turns just those.
+        augmentation: random changes of the training images, or a name of them, or None; of the Keras trainer. For
+            few images, which the generator otherwise learns by heart.
         decay: whether the learning rates fall to zero along a cosine (``"cosine"``) or not (``"constant"``).
     """
 
@@ -83,6 +83,24 @@ class Recipe:
         """Of generator and discriminator."""
         discriminator = self.discriminator_learning_rate
         return self.learning_rate, self.learning_rate if discriminator is None else discriminator
+
+    def batches(self, seed: int) -> dict[str, Any]:
+        """Which images are in a batch, as arguments of ``GANMEX.dataset``."""
+        return {"batch_size": self.batch_size, "per_class": self.per_class, "seed": seed}
+
+    def dataset(self, gan: GANMEX, images: np.ndarray, labels: np.ndarray, seed: int) -> Any:
+        """What ``gan`` is to be fitted to."""
+        return gan.dataset(images, labels, **self.batches(seed), change=change_of(self.augmentation, seed))
+
+    def optimizers(self, gan: GANMEX) -> list[keras.optimizers.Optimizer]:
+        """Those of the generator and the discriminator of ``gan``."""
+        return [self._adam(rate, n) for rate, n in zip(self.learning_rates, gan.options.updates, strict=True)]
+
+    def _adam(self, learning_rate: float, updates: int) -> keras.optimizers.Optimizer:
+        rate: Any = learning_rate
+        if self.decay == "cosine":
+            rate = keras.optimizers.schedules.CosineDecay(learning_rate, self.steps * updates)
+        return keras.optimizers.Adam(rate, beta_1=self.betas[0], beta_2=self.betas[1], epsilon=self.epsilon)
 
 
 def train_ganmex(
@@ -174,16 +192,14 @@ class _Run:
 
     def with_keras(self, callbacks: Sequence[keras.callbacks.Callback]) -> None:
         gan, every, steps = self.gan, self.every, self.recipe.steps
-        gan.compile(*(self._adam(rate, n) for rate, n in zip(self._rates, gan.options.updates, strict=True)))
+        gan.compile(*self.recipe.optimizers(gan))
         checkpoints = Checkpoints(self.directory / "checkpoints", every=every)
         done = self._check(checkpoints.restore(gan))
         extra: list[keras.callbacks.Callback] = [_history(self.directory), checkpoints]
         if len(self.shown):
             extra.append(ImageGrid(self.shown, self.directory / "pictures", every=every))
         gan.fit(
-            gan.dataset(
-                self.images, self.labels, **self._batches, change=change_of(self.recipe.augmentation, self.seed)
-            ),
+            self.recipe.dataset(gan, self.images, self.labels, self.seed),
             steps_per_epoch=every,
             initial_epoch=done // every,
             epochs=steps // every,
@@ -211,24 +227,16 @@ class _Run:
                 self.directory / "estimator",
                 steps=self.recipe.steps,
                 every=self.every,
-                generator_optimizer=self._adam_of_graph(self._rates[0]),
-                discriminator_optimizer=self._adam_of_graph(self._rates[1]),
+                generator_optimizer=self._adam_of_graph(self.recipe.learning_rates[0]),
+                discriminator_optimizer=self._adam_of_graph(self.recipe.learning_rates[1]),
                 on_report=report,
                 verbose=self.verbose,
-                **self._batches,
+                **self.recipe.batches(self.seed),
             )
         finally:
             for callback in (history, grid):
                 if callback is not None:
                     callback.on_train_end()
-
-    @property
-    def _rates(self) -> tuple[float, float]:
-        return self.recipe.learning_rates
-
-    @property
-    def _batches(self) -> dict[str, Any]:
-        return {"batch_size": self.recipe.batch_size, "per_class": self.recipe.per_class, "seed": self.seed}
 
     def _check(self, done: int) -> int:
         if done > self.recipe.steps:
@@ -237,13 +245,6 @@ class _Run:
                 f"Received: steps={self.recipe.steps}. Give more steps, or another directory."
             )
         return done
-
-    def _adam(self, learning_rate: float, updates: int) -> keras.optimizers.Optimizer:
-        recipe = self.recipe
-        rate: Any = learning_rate
-        if recipe.decay == "cosine":
-            rate = keras.optimizers.schedules.CosineDecay(learning_rate, recipe.steps * updates)
-        return keras.optimizers.Adam(rate, beta_1=recipe.betas[0], beta_2=recipe.betas[1], epsilon=recipe.epsilon)
 
     def _adam_of_graph(self, learning_rate: float) -> Any:
         recipe = self.recipe
