@@ -7,8 +7,8 @@ from functools import partial
 
 import pytest
 
-from tf_ganmex.cli.processes import cores, share
 from tf_ganmex.errors import BaselineError
+from tf_ganmex.processes import cores, share
 
 
 def note(folder, part, report):

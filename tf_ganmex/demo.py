@@ -18,7 +18,7 @@ from tf_ganmex.classifier import Classifier, load_classifier
 from tf_ganmex.datasets import Dataset, load_dataset
 from tf_ganmex.errors import OptionError
 from tf_ganmex.explanation import explain
-from tf_ganmex.files import replaced
+from tf_ganmex.files import write_text
 from tf_ganmex.gan import GANMEX, load_ganmex
 from tf_ganmex.training import ClassifierRecipe, Recipe, save_classifier, train_classifier, train_ganmex
 
@@ -86,8 +86,7 @@ def run_demo(out: Path, *, models: Path | None = None, pretrained: bool = False,
         draw_baselines(clf, question, compared, out / "baselines.png")
         draw_methods(clf, question, compared, out / "methods.png")
         draw_targets(clf, question, gan.generate, out / "targets.png")
-    with replaced(out / "table.md") as temporary:
-        temporary.write_text(table)
+    write_text(out / "table.md", table)
     print("\n" + table)
     print(
         "pictures and table: "

@@ -23,3 +23,9 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Writes a whole text file, in UTF-8."""
+    with replaced(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

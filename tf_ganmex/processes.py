@@ -1,4 +1,4 @@
-"""One piece of work shared by several processes, each with its part of the cores."""
+"""One piece of work shared by several processes, each with its part of the cores; TensorFlow imported quietly."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import multiprocessing
 import os
 import pickle
 import queue
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
@@ -14,6 +16,21 @@ Report = Callable[[str, int], None]
 Work = Callable[[list[int], Report], None]
 _DONE, _FAILED = "done", "failed"
 _PATIENCE = 0.5  # seconds between looks at whether all are alive
+
+
+@contextmanager
+def quiet_import() -> Iterator[None]:
+    """Keeps what TensorFlow's C++ libraries log while they load off the terminal."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
 
 
 def cores() -> int:
@@ -83,8 +100,6 @@ def _run(pickled: bytes, part: list[int], threads: int, messages: Any) -> None:
 
 
 def _limit_threads(threads: int) -> None:
-    from tf_ganmex.cli.common import quiet_import
-
     with quiet_import():
         import tensorflow as tf
         from threadpoolctl import threadpool_limits

@@ -1,37 +1,21 @@
-"""What several commands share: options, and a quiet first import of TensorFlow."""
+"""What several commands share: options, what they say, and what they print."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_ganmex.errors import OptionError
+from tf_ganmex.processes import quiet_import
 
 if TYPE_CHECKING:
     from tf_ganmex.classifier import Classifier
     from tf_ganmex.datasets import Dataset
 
 MOST_COLUMNS = 12
-
-
-@contextmanager
-def quiet_import() -> Iterator[None]:
-    """Keeps what TensorFlow's C++ libraries log while they load off the terminal."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-            yield
-    finally:
-        os.dup2(terminal, 2)
-        os.close(terminal)
 
 
 def import_tensorflow() -> None:

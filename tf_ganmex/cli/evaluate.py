@@ -16,8 +16,8 @@ from tf_ganmex.cli.common import (
     read_dataset,
     say,
 )
-from tf_ganmex.cli.processes import Report, cores, share
 from tf_ganmex.errors import OptionError
+from tf_ganmex.processes import Report, cores, share
 
 if TYPE_CHECKING:
     from tf_ganmex.classifier import Classifier

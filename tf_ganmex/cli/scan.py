@@ -17,7 +17,7 @@ from tf_ganmex.cli.common import (
 )
 from tf_ganmex.cli.training_options import add_training_options, training_settings
 from tf_ganmex.errors import OptionError
-from tf_ganmex.files import replaced
+from tf_ganmex.files import write_text
 
 EXAMPLES = """examples:
   ganmex scan digits.keras digits --vary similarity 0 20 60 --steps 1000 --filters 16 --blocks 2 --out scan
@@ -80,8 +80,7 @@ def run(options: argparse.Namespace) -> None:
         say(f"{trial.weight} {trial.value:g}: {trial.share:.2%} classified as target, distance {trial.distance:.3f}")
         trials.append(trial)
         write_scan(trials, options.out / "scan.csv")
-        with replaced(options.out / "scan.md") as temporary:
-            temporary.write_text(heading + scan_table(trials), encoding="utf-8")
+        write_text(options.out / "scan.md", heading + scan_table(trials))
     shown = len(trials[0].baselines)
     names = [clf.class_names[label] for label in data.y_test[:shown]]
     titles = [f"{name} to {clf.class_names[t]}" for name, t in zip(names, target, strict=False)]

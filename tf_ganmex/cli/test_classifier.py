@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> None:
     """Prints accuracy and confusion matrix."""
     known = _read(options.facts) if options.facts else {}
     import_tensorflow()
-    from tf_ganmex.files import replaced
+    from tf_ganmex.files import write_text
     from tf_ganmex.training import accuracy_facts, in_value_range
 
     data = read_dataset(options, options.dataset)
@@ -52,8 +52,7 @@ def run(options: argparse.Namespace) -> None:
     facts = accuracy_facts(clf.predict(in_value_range(data.x_test, clf.value_range)), data)
     print_accuracy(data.class_names, facts)
     if options.facts:
-        with replaced(options.facts) as temporary:
-            temporary.write_text(json.dumps(known | facts, indent=1) + "\n")
+        write_text(options.facts, json.dumps(known | facts, indent=1) + "\n")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tf_ganmex.files import replaced
+from tf_ganmex.files import replaced, write_text
 from tf_ganmex.metrics.bootstrap import Interval
 
 if TYPE_CHECKING:
@@ -146,8 +146,7 @@ class EvaluationTable:
                 for (method, baseline), curve in self.curves.items()
             ],
         }
-        with replaced(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+        write_text(path, json.dumps(content, indent=1, ensure_ascii=False))
         return path
 
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
@@ -155,8 +154,7 @@ class EvaluationTable:
         from tf_ganmex.plotting import save_figure
 
         folder = Path(folder)
-        with replaced(folder / "table.md") as temporary:
-            temporary.write_text(self.to_markdown(), encoding="utf-8")
+        write_text(folder / "table.md", self.to_markdown())
         paths = [folder / "table.md", self.to_csv(folder / "table.csv"), self.to_json(folder / "table.json")]
         if self.curves:
             paths.append(save_figure(self.plot_curves(), folder / "curves.png"))

@@ -17,7 +17,7 @@ import numpy as np
 from tf_ganmex.attributions.problem import check_count, row_slices
 from tf_ganmex.classifier.checks import check_images
 from tf_ganmex.errors import LabelError, OptionError
-from tf_ganmex.files import replaced
+from tf_ganmex.files import write_text
 from tf_ganmex.metrics.perturbation import attribution_ranks, check_maps
 from tf_ganmex.metrics.retraining import Removable, Retrainer
 
@@ -211,8 +211,7 @@ class _Retraining:
         start = time.perf_counter()
         accuracy = self.run()
         facts = {"accuracy": accuracy, "removed": self.count, "seed": self.seed}
-        with replaced(path) as temporary:
-            temporary.write_text(json.dumps(facts | {"seconds": round(time.perf_counter() - start, 2)}) + "\n")
+        write_text(path, json.dumps(facts | {"seconds": round(time.perf_counter() - start, 2)}) + "\n")
         return accuracy
 
 

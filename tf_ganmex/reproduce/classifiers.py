@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_ganmex.errors import DatasetError
-from tf_ganmex.files import replaced
+from tf_ganmex.files import write_text
 from tf_ganmex.training import AUGMENTATIONS, ClassifierRecipe
 
 # Test accuracy in per cent, by the beginning of the dataset's name; GANMEX, appendix A.1.
@@ -96,8 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     text = table(read(options.folder))
     print(text)
     if options.out:
-        with replaced(options.out) as temporary:
-            temporary.write_text(text)
+        write_text(options.out, text)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from tf_ganmex import plotting
 from tf_ganmex.classifier import Classifier, load_classifier
 from tf_ganmex.datasets import load_dataset
 from tf_ganmex.draws import other_classes
-from tf_ganmex.files import replaced
+from tf_ganmex.files import write_text
 from tf_ganmex.training import Recipe, train_ganmex
 
 # λ_sim and λ_rec of the paper's four arms, here with the weights of the command line and of StarGAN.
@@ -115,8 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     text = report(rows, settings)
     print(text)
     if options.out:
-        with replaced(options.out) as temporary:
-            temporary.write_text(text)
+        write_text(options.out, text)
         titles = [f"{clf.class_names[label]} to {clf.class_names[t]}" for label, t in zip(y, target, strict=True)]
         figure = plotting.plot_grid(pictures, titles[:SHOWN], ["image", *ARMS])
         plotting.save_figure(figure, options.out.with_suffix(".png"))

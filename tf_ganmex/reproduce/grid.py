@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from tf_ganmex.cli.processes import Report, share
 from tf_ganmex.evaluation import EvaluationTable
 from tf_ganmex.evaluation.options import Options
 from tf_ganmex.evaluation.preparation import Evaluation, prepare
 from tf_ganmex.evaluation.timing import Reporter
+from tf_ganmex.processes import Report, share
 from tf_ganmex.reproduce.problem import Problem, Setup, open_problem
 from tf_ganmex.reproduce.published import BASELINES, METHODS
 

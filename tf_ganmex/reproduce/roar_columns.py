@@ -15,7 +15,6 @@ import numpy as np
 
 from tf_ganmex import metrics
 from tf_ganmex.attributions.problem import row_slices
-from tf_ganmex.cli.processes import Report, share
 from tf_ganmex.evaluation.cells import Arrays, Cells
 from tf_ganmex.evaluation.columns import Column, find_columns
 from tf_ganmex.evaluation.options import Options
@@ -24,6 +23,7 @@ from tf_ganmex.evaluation.sources import TrainingImages, digest, find_sources
 from tf_ganmex.evaluation.timing import Reporter
 from tf_ganmex.metrics import Retrainer
 from tf_ganmex.metrics.roar import FRACTIONS
+from tf_ganmex.processes import Report, share
 from tf_ganmex.reproduce.problem import Problem, Setup, open_problem
 from tf_ganmex.reproduce.published import BASELINES, COLUMNS, METHODS, Place
 from tf_ganmex.training import in_value_range

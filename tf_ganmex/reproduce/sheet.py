@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tf_ganmex.evaluation import Row
-from tf_ganmex.files import replaced
+from tf_ganmex.files import replaced, write_text
 
 NOTHING = "–"
 
@@ -89,8 +89,7 @@ class Sheet:
     def write(self, folder: Path, name: str) -> list[Path]:
         """Writes NAME.md and NAME.csv; returns the paths."""
         paths = [folder / f"{name}.md", folder / f"{name}.csv"]
-        with replaced(paths[0]) as temporary:
-            temporary.write_text(self.to_markdown(), encoding="utf-8")
+        write_text(paths[0], self.to_markdown())
         with replaced(paths[1]) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow([self.head, "column", "ours", "low", "high", "published", "difference", "count"])

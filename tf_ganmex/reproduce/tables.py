@@ -11,7 +11,7 @@ from tf_ganmex import metrics
 from tf_ganmex.errors import OptionError
 from tf_ganmex.evaluation import EvaluationTable, Row
 from tf_ganmex.evaluation.table import REFERENCES
-from tf_ganmex.reproduce.claims import CLAIMS, Key, judge
+from tf_ganmex.reproduce.claims import CLAIMS, FAILS, HOLDS, Key, judge
 from tf_ganmex.reproduce.grid import measured
 from tf_ganmex.reproduce.problem import Problem, setup_notes
 from tf_ganmex.reproduce.published import (
@@ -32,6 +32,7 @@ _COMPARED = ("ganmex", "nearest", "random_sample", "zero")
 _OF_MAPS = ("aopc_100", "aopc_all", "gini", "gini_shifted", "faithfulness", "monotonicity")
 _ROAR_ROWS = {"aoroarc": "AORoarC, signed order", "aoroarc_abs": "AORoarC, order by |A|"}
 _TIMED = 256  # images
+_SAME_ORDER = 10
 
 Numbers = dict[Key, Any]
 
@@ -156,20 +157,20 @@ def _per_image(number: Number, problem: Problem) -> float | None:
 
 
 def _time_claims(ours: Mapping[Place, float], published: Mapping[Place, float]) -> list[str]:
-    """Appendix E: making a GANMEX baseline takes time of the same order as IG and Occlusion."""
-    said = []
-    for times, name in ((ours, "ours"), (published, "published")):
-        if times:
-            ratios = {
-                method: times["", "ganmex"] / times[method, ""] for method in ("integrated_gradients", "occlusion")
-            }
-            words = ", ".join(f"{ratio:.2f} of {label((method, ''))}" for method, ratio in ratios.items())
-            said.append((name, words, all(0.1 <= ratio <= 10 for ratio in ratios.values())))
-    verdict = "holds" if said[0][2] else "does not hold"
-    told = "; ".join(f"{name}: {words}" for name, words, _ in said)
+    """Appendix E: making a GANMEX baseline takes time of the same order as IG and Occlusion; less is no failure."""
+    ratios = {
+        name: {method: times["", "ganmex"] / times[method, ""] for method in ("integrated_gradients", "occlusion")}
+        for name, times in (("ours", ours), ("published", published))
+        if times
+    }
+    told = [
+        f"{name}: " + ", ".join(f"{ratio:.2f} of {label((method, ''))}" for method, ratio in of_methods.items())
+        for name, of_methods in ratios.items()
+    ]
+    verdict = HOLDS if max(ratios["ours"].values()) <= _SAME_ORDER else FAILS
     return [
-        "Making GANMEX baselines takes time of the same order as IG and Occlusion, that is, within a factor of ten "
-        f"(appendix E): **{verdict}**. {told}."
+        "Making GANMEX baselines takes time of the same order as IG and Occlusion, that is, at most "
+        f"{_SAME_ORDER} times theirs (appendix E): **{verdict}**. {'; '.join(told)}."
     ]
 
 

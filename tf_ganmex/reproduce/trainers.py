@@ -25,7 +25,7 @@ from tf_ganmex._backend import keras
 from tf_ganmex.classifier import load_classifier
 from tf_ganmex.datasets import Dataset, load_dataset
 from tf_ganmex.errors import OptionError
-from tf_ganmex.files import replaced
+from tf_ganmex.files import replaced, write_text
 from tf_ganmex.gan import GANMEX, estimator
 from tf_ganmex.gan.ganmex import BETAS
 from tf_ganmex.gan.steps import METRICS
@@ -108,8 +108,7 @@ def run(name: str, out: Path, setting: Setting, *, data_dir: Path | None = None)
         trainings[trainer].images = gan.generate(x, target)
     shares = {trainer: (clf.predict(training.images) == target).mean() for trainer, training in trainings.items()}
     text = "\n\n".join([_what(name, setting), _table(trainings, shares, x), _differences(trainings)]) + "\n"
-    with replaced(out / f"{name}.md") as temporary:
-        temporary.write_text(text)
+    write_text(out / f"{name}.md", text)
     with replaced(out / f"{name}.csv") as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, ["trainer", "step", "seconds", *METRICS], lineterminator="\n")
         writer.writeheader()

@@ -18,7 +18,7 @@ from tf_ganmex import __version__, zoo
 from tf_ganmex._backend import keras
 from tf_ganmex.datasets import Dataset
 from tf_ganmex.errors import LabelError, OptionError
-from tf_ganmex.files import replaced
+from tf_ganmex.files import replaced, write_text
 from tf_ganmex.gan.data import Batches, step_keyed_dataset
 from tf_ganmex.training.augmentation import Augmentation, change_of, named_augmentation
 
@@ -203,8 +203,7 @@ def save_classifier(model: keras.Model, data: Dataset, path: Path, settings: dic
             bare.save(temporary)
     else:
         _export(model, path)
-    with replaced(path.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(facts, indent=1) + "\n")
+    write_text(path.with_suffix(".json"), json.dumps(facts, indent=1) + "\n")
     return facts
 
 

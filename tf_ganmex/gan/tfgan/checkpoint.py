@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_ganmex.errors import CheckpointError
-from tf_ganmex.files import replaced
+from tf_ganmex.files import write_text
 from tf_ganmex.gan.classifiers import FrozenClassifier, image_shape
 from tf_ganmex.gan.networks import DiscriminatorSizes, discriminator_convs
 from tf_ganmex.gan.tfgan.names import SHARED_TRUNK, SOURCE_TRUNK, UNUSED_NORM, checkpoint_name
@@ -116,8 +116,7 @@ def write_tfgan(gan: GANMEX, prefix: str | Path) -> str:
             tensors=list(named.values()),
         )
         state = f'model_checkpoint_path: "{path.name}"\nall_model_checkpoint_paths: "{path.name}"\n'
-        with replaced(path.parent / "checkpoint") as temporary:
-            temporary.write_text(state)
+        write_text(path.parent / "checkpoint", state)
     return str(path)
 
 
