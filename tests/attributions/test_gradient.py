@@ -42,6 +42,27 @@ def test_equals_the_tape(score, model):
     assert_close(gradient(clf, x, 3, 1, score=score), tape.gradient(delta, x), 1e-5)
 
 
+@pytest.mark.parametrize("units", [3, 1])
+def test_a_probability_that_is_one_in_float32_has_a_gradient_all_the_same(units):
+    """Softmax and sigmoid of float64, by hand."""
+    dense = layers.Dense(units)
+    model = keras.Sequential([keras.Input((1, 1, 1)), layers.Flatten(), dense])
+    slopes = np.array([30.0, 0, -3])[:units]
+    dense.set_weights([slopes[None], np.zeros(units)])
+    clf = gx.load_classifier(model, output="logits")
+    assert clf.probabilities(np.ones((1, 1, 1, 1), np.float32)).max() == 1
+    logits = slopes if units == 3 else np.array([0, 30.0])
+    p = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+    o, t = int(logits.argmax()), int(logits.argmin())
+    rest = np.delete(np.arange(len(p)), o)
+    of_origin = (
+        p[o] * (p[rest] * (logits[o] - logits[rest])).sum()
+    )  # p_o (z_o − Σ p_j z_j), without a difference of near equals
+    of_target = p[t] * (logits[t] - (p * logits).sum())
+    found = gradient(clf, np.ones((1, 1, 1, 1), np.float32), o, t)
+    assert float(found.squeeze()) == pytest.approx(of_origin - of_target, rel=1e-5)
+
+
 def test_target_may_be_left_out(model):
     clf = gx.load_classifier(model, output="logits")
     x = np.random.default_rng(3).random((2, 7, 7, 2), np.float32)

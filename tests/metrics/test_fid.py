@@ -8,7 +8,7 @@ import scipy.linalg
 
 import tf_ganmex as gx
 from tf_ganmex._backend import keras
-from tf_ganmex.errors import ImageError, ModelError
+from tf_ganmex.errors import ImageError, ModelError, OptionError
 from tf_ganmex.metrics import fid, penultimate_features
 
 
@@ -33,6 +33,27 @@ def test_equal_sets_are_at_no_distance_and_a_shift_counts_by_its_square():
     x = np.random.default_rng(1).normal(size=(200, 3, 1, 1)).astype(np.float32)
     assert fid(x, x[::-1], flat) == pytest.approx(0, abs=1e-6)
     assert fid(x, x + 2, flat) == pytest.approx(3 * 4, rel=1e-4)
+
+
+def test_the_scale_of_features_is_its_square():
+    rng = np.random.default_rng(2)
+    one, two = rng.normal(size=(2, 300, 4, 1, 1))
+    whole = fid(one, two, flat)
+    for scale in (1e-5, 1e-3, 1e3):
+        assert fid(scale * one, scale * two, flat) == pytest.approx(scale**2 * whole, rel=1e-6)
+        assert fid(scale * one, scale * one, flat) <= 1e-9 * scale**2
+
+
+def test_features_that_are_no_finite_vectors_are_refused():
+    x = np.random.default_rng(3).normal(size=(8, 2, 2, 1))
+    with pytest.raises(ModelError, match="NaN or infinity in those of fake"):
+        fid(x, np.where(x == x[0, 0, 0], np.nan, x), flat)
+    with pytest.raises(ModelError, match=r"Expected features \(n, d\)"):
+        fid(x, x, lambda images: images)
+    with pytest.raises(ModelError, match="Received: 4 and 3"):
+        fid(x, x[:4], lambda images: flat(images)[:, : 4 if len(images) == 8 else 3])
+    with pytest.raises(OptionError, match="batch_size"):
+        fid(x, x, flat, batch_size=0)
 
 
 def test_single_images_have_no_covariance():

@@ -12,6 +12,7 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from tf_ganmex.attributions import deeplift_rules
 from tf_ganmex.attributions.deeplift_rules import Rule, secant, softmax_multipliers, softmax_multipliers_of_shap
+from tf_ganmex.attributions.exact import relative_to_likeliest
 from tf_ganmex.attributions.paths import known
 from tf_ganmex.attributions.problem import (
     Baseline,
@@ -228,6 +229,7 @@ def head_multipliers(
         if rules in SOFTMAX_MULTIPLIERS:
             return SOFTMAX_MULTIPLIERS[rules](raw, reference, contrast)
         probabilities = tf.nn.softmax(raw)
+        contrast = relative_to_likeliest(contrast, probabilities)
         return probabilities * (contrast - tf.reduce_sum(contrast * probabilities, -1, keepdims=True))
     middle = (raw + reference) / 2
     scores = head.probabilities if probability else head.logits

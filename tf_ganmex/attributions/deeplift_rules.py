@@ -12,6 +12,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tf_ganmex.attributions.exact import relative_to_likeliest
+
 Rule = Callable[[Any, Any, tf.Tensor], list]
 
 # Below these input differences the slope at the midpoint replaces the secant, whose numerator is then rounding error.
@@ -149,6 +151,7 @@ def softmax_multipliers(z: tf.Tensor, reference: tf.Tensor, grad: tf.Tensor) -> 
     Δlse = Σ L_j Δz_j / Σ L_j.
     """
     mean = _logarithmic_means(z, reference)
+    grad = relative_to_likeliest(grad, mean)
     common = tf.reduce_sum(grad * mean, -1, keepdims=True) / tf.reduce_sum(mean, -1, keepdims=True)
     return mean * (grad - common)
 

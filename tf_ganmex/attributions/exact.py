@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_ganmex.attributions.problem import Problem
+from tf_ganmex.classifier import Classifier
 from tf_ganmex.classifier.head import Head
 
 
@@ -32,6 +33,27 @@ def exact_scores(head: Head, raw: tf.Tensor, score: str) -> tf.Tensor:
     if score == "probability" and _sums_to_one(head):
         return tf.nn.softmax(head.logits(raw))  # for two classes too: not 1 − S
     return head.scores(raw, score)
+
+
+def delta_with_exact_gradient(
+    clf: Classifier, x: tf.Tensor, weights: tuple[tf.Tensor, ...], contrast: tf.Tensor, score: str
+) -> tf.Tensor:
+    """Σ Δ of images (n, h, w, c) less a constant: its gradient keeps its digits where a probability is 1."""
+    raw = clf.engine.forward(x, weights)
+    if score == "probability" and _sums_to_one(clf.head):
+        scores = tf.nn.softmax(clf.head.logits(raw))
+        return tf.reduce_sum(scores * relative_to_likeliest(contrast, scores))
+    return tf.reduce_sum(clf.head.scores(raw, score) * contrast)
+
+
+def relative_to_likeliest(contrast: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
+    """Contrasts (..., classes) less that of the likeliest class.
+
+    The softmax's gradient p_i (c_i − Σ_j c_j p_j) is the same for c less any number; for this one it takes no
+    difference of numbers that are nearly equal.
+    """
+    likeliest = tf.argmax(probabilities, -1)[..., None]
+    return contrast - tf.gather(contrast, likeliest, axis=-1, batch_dims=contrast.shape.rank - 1)
 
 
 def _sums_to_one(head: Head) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from tf_ganmex.attributions.exact import delta_with_exact_gradient
 from tf_ganmex.attributions.problem import Problem, row_slices
 from tf_ganmex.classifier import Classifier
 from tf_ganmex.classifier.graph import TRACING
@@ -91,7 +92,7 @@ def _delta_gradient(
     with TRACING:  # for callables that run eagerly; while compiling it is held already
         with tf.GradientTape() as tape:
             tape.watch(x)
-            delta = tf.reduce_sum(clf.scores_tensor(x, weights, score) * contrast)
+            delta = delta_with_exact_gradient(clf, x, weights, contrast, score)
         return known(tape.gradient(delta, x))
 
 

@@ -12,6 +12,7 @@ from tf_ganmex.attributions.problem import check_count
 from tf_ganmex.errors import OptionError
 
 _NUMBERS = 2**21  # numbers resampled at a time
+_ROUNDING = 1e-12  # values that differ by less, relative to the largest, are equal but for rounding
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def bootstrap_interval(values: Any, *, level: float = 0.95, resamples: int = 200
         )
     if isinstance(level, bool) or not isinstance(level, int | float | np.number) or not 0 < level < 1:
         raise OptionError(f"Expected level between 0 and 1. Received: level={level!r}.")
-    resamples = check_count(resamples, "resamples")
+    resamples, seed = check_count(resamples, "resamples", 2), check_count(seed, "seed", 0)
     numbers = numbers.astype(np.float64)
     if np.isinf(numbers).any():
         raise OptionError(f"Expected finite values, or NaN. Received: {np.isinf(numbers).sum()} infinite ones.")
@@ -78,8 +79,8 @@ def bootstrap_interval(values: Any, *, level: float = 0.95, resamples: int = 200
 def _interval(values: np.ndarray, level: float, resamples: int, seed: int) -> tuple[float, float]:
     if len(values) < 2:
         return np.nan, np.nan
-    if np.ptp(values) == 0:  # where the acceleration is 0 / 0
-        return float(values[0]), float(values[0])
+    if np.ptp(values) <= _ROUNDING * np.abs(values).max():  # the acceleration would be 0 / 0
+        return float(values.min()), float(values.max())
     result = stats.bootstrap(
         (values,),
         np.mean,

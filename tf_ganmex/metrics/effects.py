@@ -47,8 +47,8 @@ def flip_drops(
     """How much the score delta drops when one feature alone is flipped: Δ(x) − Δ(x with x_i → low + high − x_i).
 
     The same as occlusion with the flipped image for a baseline, but to the precision of the logits also where
-    probabilities are 1 but for rounding: in float32 all drops of an image with a probability above 1 − 6e-8 are zero,
-    and no correlation with them is defined.
+    probabilities are 1 but for rounding: in float32 nearly all drops of an image with a probability above 1 − 6e-8
+    are zero.
 
     Args:
         clf: the classifier.

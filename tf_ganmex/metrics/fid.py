@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
+from tf_ganmex.attributions.problem import check_count
 from tf_ganmex.classifier.graph import FrozenGraph, import_graph, node_name, tensor_name
 from tf_ganmex.errors import ImageError, ModelError
 
@@ -39,6 +40,8 @@ def fid(real: Any, fake: Any, features: Features, *, batch_size: int = 256) -> f
 
     Raises:
         ImageError: for fewer than two images in a set.
+        ModelError: for features that are not finite numbers (n, d), as many of all images.
+        OptionError: for a batch size below one.
 
     Reference:
         Heusel et al., "GANs Trained by a Two Time-Scale Update Rule", arXiv:1706.08500, Eq. 6.
@@ -46,6 +49,7 @@ def fid(real: Any, fake: Any, features: Features, *, batch_size: int = 256) -> f
     # Late: importing the package imports no TF-GAN.
     from tf_ganmex.gan.tfgan import import_tfgan
 
+    batch_size = check_count(batch_size, "batch_size")
     sets = []
     for name, images in (("real", real), ("fake", fake)):
         images = np.asarray(images)
@@ -54,10 +58,26 @@ def fid(real: Any, fake: Any, features: Features, *, batch_size: int = 256) -> f
                 f"Expected two or more images (n, h, w, c), for a covariance. Received: {name} of shape {images.shape}."
             )
         batches = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
-        sets.append(tf.constant(np.concatenate([features(batch) for batch in batches]), tf.float64))
-    distance = import_tfgan().eval.frechet_classifier_distance_from_activations(*sets)
+        sets.append(_features(features, batches, name))
+    widths = [found.shape[1] for found in sets]
+    if widths[0] != widths[1]:
+        raise ModelError(f"Expected as many features of all images. Received: {widths[0]} and {widths[1]}.")
+    # TF-GAN's function takes singular values below 1e-10 for zero, which those of small features are.
+    scale = float(np.sqrt(np.mean([found.var(0).mean() for found in sets]))) or 1.0
+    scaled = [tf.constant((found - sets[0].mean(0)) / scale) for found in sets]
+    distance = import_tfgan().eval.frechet_classifier_distance_from_activations(*scaled)
     # Rounding takes the distance of equal sets a little below zero.
-    return max(0.0, float(distance))
+    return max(0.0, float(distance) * scale**2)
+
+
+def _features(features: Features, batches: Iterable[np.ndarray], name: str) -> np.ndarray:
+    """Features (n, d) of a set, in float64."""
+    found = np.concatenate([np.asarray(features(batch), np.float64) for batch in batches])
+    if found.ndim != 2:
+        raise ModelError(f"Expected features (n, d). Received: of {name}, features of shape {found.shape}.")
+    if not np.isfinite(found).all():
+        raise ModelError(f"Expected finite features. Received: NaN or infinity in those of {name}.")
+    return found
 
 
 def penultimate_features(clf: Classifier) -> Features:

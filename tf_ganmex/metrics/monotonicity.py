@@ -68,7 +68,7 @@ def monotonicity(
     if effects is None:
         options: dict[str, Any] = {"stratified": stratified, "batch_size": batch_size}
         effects = draw_effects(clf, x, origin, target, draws, seed, score, **options)
-    return spearman(np.abs(maps), check_measured(effects, problem.x.shape, "effects"))
+    return spearman(np.abs(maps.astype(np.float64, copy=False)), check_measured(effects, problem.x.shape, "effects"))
 
 
 def spearman(first: np.ndarray, second: np.ndarray) -> np.ndarray:

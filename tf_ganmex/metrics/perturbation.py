@@ -20,6 +20,8 @@ from tf_ganmex.attributions.problem import (
 from tf_ganmex.classifier import Classifier
 from tf_ganmex.errors import ImageError, OptionError
 
+_ORDER_OF_EQUALS = 0  # seed
+
 
 def perturbation_curve(
     clf: Classifier,
@@ -35,7 +37,8 @@ def perturbation_curve(
     """The score delta as features are flipped one after another, the highest attribution first.
 
     A flip is x_i → low + high − x_i, which is 1 − x_i on [0, 1] (Bach et al. 2015; Shrikumar et al. 2017; GANMEX,
-    section 4.1). Features are ordered by signed attribution; equal ones keep their order in the image.
+    section 4.1). Features are ordered by signed attribution. Equal ones, which sparse maps are full of, come in an
+    order that is random and always the same; in the order of the image, the upper half would be flipped first.
 
     Args:
         clf: the classifier.
@@ -87,11 +90,15 @@ def check_maps(attributions: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def attribution_ranks(maps: np.ndarray) -> np.ndarray:
-    """For each feature of maps (n, h, w, c) how many come before it, the highest attribution first; int32."""
+    """For each feature of maps (n, h, w, c) how many come before it, the highest attribution first; int32.
+
+    Equal ones come in the order of one random permutation of the features.
+    """
     flat = maps.reshape(len(maps), -1)
-    order = np.argsort(-flat.astype(np.float64, copy=False), axis=1, kind="stable")
+    shuffled = np.random.default_rng(_ORDER_OF_EQUALS).permutation(flat.shape[1])
+    order = np.argsort(-flat[:, shuffled].astype(np.float64, copy=False), axis=1, kind="stable")
     ranks = np.empty_like(order, np.int32)
-    np.put_along_axis(ranks, order, np.arange(flat.shape[1], dtype=np.int32)[None], axis=1)
+    np.put_along_axis(ranks, shuffled[order], np.arange(flat.shape[1], dtype=np.int32)[None], axis=1)
     return ranks.reshape(maps.shape)
 
 

@@ -173,7 +173,8 @@ def remove_top(x: Any, attributions: Any, fraction: float, fill: Any) -> np.ndar
 
     Args:
         x: images (n, h, w, c).
-        attributions: maps (n, h, w, c); the highest first, equal ones in the order of the image.
+        attributions: maps (n, h, w, c); the highest first, equal ones in a random order that is the same for
+            all.
         fraction: of the h·w·c features, in [0, 1].
         fill: what replaces them, (c,) or a number: the training images' mean of each channel.
 

@@ -39,9 +39,9 @@ def gini_shifted(attributions: Any) -> np.ndarray:
     """The Gini index of the signed attributions above the smallest of their map.
 
     As :func:`gini`, of A − min A in place of |A|; dividing by max A − min A, as for a picture, would not change it. A
-    map whose most frequent value lies between its extremes gets an index near 0 however sparse it is. It is here
-    because values as low as the published ones of DeepLIFT and Occlusion (GANMEX, Table 3) come of it and cannot come
-    of absolute attributions; the paper does not say how it computed them.
+    map with extremes of like size on both sides of its most frequent value gets an index near 0 however sparse it is.
+    It is here because values as low as the published ones of DeepLIFT and Occlusion (GANMEX, Table 3) come of it and
+    cannot come of absolute attributions; the paper does not say how it computed them.
 
     Args:
         attributions: maps (n, h, w, c).
