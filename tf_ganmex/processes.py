@@ -6,7 +6,9 @@ import multiprocessing
 import os
 import pickle
 import queue
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.context import SpawnProcess
@@ -56,14 +58,28 @@ def share(work: Work, parts: Sequence[list[int]], report: Report) -> None:
     pickled = pickle.dumps(work)  # as bytes, which a process reads when it is ready to import TensorFlow
     processes = [context.Process(target=_run, args=(pickled, part, threads, messages), daemon=True) for part in parts]
     try:
-        for process in processes:
-            process.start()
+        with _interrupts_ignored():
+            for process in processes:
+                process.start()
         _listen(processes, messages, report)
     finally:
         for process in processes:
             if process.is_alive():
                 process.terminate()
             process.join()
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """What processes started meanwhile inherit: Ctrl-C is for this one, which then ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def _listen(processes: Sequence[SpawnProcess], messages: Any, report: Report) -> None:
@@ -93,8 +109,6 @@ def _run(pickled: bytes, part: list[int], threads: int, messages: Any) -> None:
         work: Work = pickle.loads(pickled)
         work(part, lambda doing, amount: messages.put((doing, amount)))
         messages.put((_DONE, None))
-    except KeyboardInterrupt:
-        pass  # the process that started this one says so
     except Exception as error:
         messages.put((_FAILED, _portable(error)))
 

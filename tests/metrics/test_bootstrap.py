@@ -51,7 +51,7 @@ def test_too_few_values():
 
 def test_values_without_spread(recwarn):
     assert bootstrap_interval(np.full(30, 0.5)) == Interval(0.5, 0.5, 0.5, 30, 0)
-    assert bootstrap_interval(np.ones(30, bool)) == Interval(1, 1, 1, 30, 0)
+    assert bootstrap_interval(np.ones(30, int)) == Interval(1, 1, 1, 30, 0)
     share = bootstrap_interval(np.arange(500) > 0)  # one that is not
     assert 0.98 < share.low < share.mean < share.high <= 1
     assert not recwarn.list
@@ -98,3 +98,18 @@ def test_resamples_are_not_held_all_at_once(monkeypatch):
 def test_what_does_not_fit(values, options, text):
     with pytest.raises(OptionError, match=rf"Expected.*Received.*{text}"):
         bootstrap_interval(values, **options)
+
+
+def test_a_share_has_wilsons_interval():
+    for successes, count in ((40, 40), (0, 12), (7, 20)):
+        found = bootstrap_interval(np.arange(count) < successes)
+        p, z = successes / count, 1.959964
+        middle = (p + z**2 / (2 * count)) / (1 + z**2 / count)
+        half = z / (1 + z**2 / count) * np.sqrt(p * (1 - p) / count + z**2 / (4 * count**2))
+        assert found.mean == pytest.approx(p)
+        assert (found.low, found.high) == pytest.approx((middle - half, middle + half), abs=1e-6)
+
+
+def test_values_that_are_equal_but_for_rounding_have_themselves_for_an_interval(recwarn):
+    found = bootstrap_interval([1, 1, 1, 1 + 3e-16])
+    assert (found.low, found.high) == pytest.approx((1, 1)) and not recwarn

@@ -60,6 +60,19 @@ def test_means_of_groups_and_numbers_without_images():
     assert bare.verdict == FAILS and np.isnan(bare.interval.low)
 
 
+def test_a_mean_of_its_own_is_set_against_the_numbers_of_images():
+    distances, reference = np.linspace(5, 9, 40), ("", "D_intra")
+    comparison = Comparison("distance", (("", "ganmex"),), (reference,))
+    for mean, verdict in ((9.0, HOLDS), (7.1, UNDECIDED), (5.0, FAILS)):
+        found = compare(comparison, {("distance", ("", "ganmex")): distances, ("distance", reference): mean}, {})
+        assert found.verdict == verdict and found.interval.low < mean - 7 < found.interval.high
+
+
+def test_one_image_decides_nothing():
+    one = {("aopc_100", place): np.array([value]) for place, value in ((GANMEX, 1.5), (MDTS, 1.3))}
+    assert compare(FIRST, one, {}).verdict == UNDECIDED
+
+
 def test_undefined_maps_are_left_out_of_both_sides():
     numbers = values(ganmex=1.5, mdts=1.3)
     numbers["aopc_100", GANMEX][:50] = np.nan

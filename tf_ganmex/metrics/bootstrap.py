@@ -42,7 +42,8 @@ class Interval:
 def bootstrap_interval(values: Any, *, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> Interval:
     """The mean of a metric over images, with its bootstrap confidence interval.
 
-    The interval is bias-corrected and accelerated, over resamples of the values that are defined.
+    The interval is bias-corrected and accelerated, over resamples of the values that are defined. Of booleans the mean
+    is a share, with Wilson's interval: resamples of values that are all true would say that nothing else was possible.
 
     Args:
         values: (n,), one value an image; NaN is undefined, as the correlation with a constant map.
@@ -57,7 +58,8 @@ def bootstrap_interval(values: Any, *, level: float = 0.95, resamples: int = 200
         OptionError: for values that are not (n,) numbers, infinite ones, or other options out of range.
 
     Reference:
-        Efron, "Better Bootstrap Confidence Intervals", Journal of the American Statistical Association 82 (1987).
+        Efron, "Better Bootstrap Confidence Intervals", Journal of the American Statistical Association 82 (1987);
+        Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", the same journal 22 (1927).
     """
     numbers = np.asarray(values)
     if numbers.ndim != 1 or numbers.dtype.kind not in "fiub":
@@ -67,13 +69,20 @@ def bootstrap_interval(values: Any, *, level: float = 0.95, resamples: int = 200
     if isinstance(level, bool) or not isinstance(level, int | float | np.number) or not 0 < level < 1:
         raise OptionError(f"Expected level between 0 and 1. Received: level={level!r}.")
     resamples, seed = check_count(resamples, "resamples", 2), check_count(seed, "seed", 0)
-    numbers = numbers.astype(np.float64)
+    is_share, numbers = numbers.dtype == bool, numbers.astype(np.float64)
     if np.isinf(numbers).any():
         raise OptionError(f"Expected finite values, or NaN. Received: {np.isinf(numbers).sum()} infinite ones.")
     defined = numbers[~np.isnan(numbers)]
-    low, high = _interval(defined, level, resamples, seed)
+    low, high = _wilson(defined, level) if is_share else _interval(defined, level, resamples, seed)
     mean = float(defined.mean()) if len(defined) else np.nan
     return Interval(mean, low, high, len(defined), len(numbers) - len(defined))
+
+
+def _wilson(values: np.ndarray, level: float) -> tuple[float, float]:
+    if len(values) < 2:
+        return np.nan, np.nan
+    interval = stats.binomtest(int(values.sum()), len(values)).proportion_ci(level, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def _interval(values: np.ndarray, level: float, resamples: int, seed: int) -> tuple[float, float]:

@@ -70,9 +70,12 @@ class Found:
 
     @property
     def verdict(self) -> str:
-        """Whether the interval is on the claimed side, on the other, or on both."""
+        """Whether the interval is on the claimed side, on the other, or on both, as it is of one image alone.
+
+        Two means of which nothing else is known, such as published ones, are taken as they are.
+        """
         low, high = self.interval.low, self.interval.high
-        if np.isnan(low):
+        if self.interval.count == 0:
             low = high = self.interval.mean
         return HOLDS if low > 0 else FAILS if high < 0 or low == high else UNDECIDED
 
@@ -91,16 +94,18 @@ class Found:
 
 
 def compare(comparison: Comparison, ours: Values, published: Values) -> Found | None:
-    """The difference of both sides, paired by image where single numbers are known; None where a column is missing."""
+    """The difference of both sides, paired by image; None where a column is missing.
+
+    A side that is a mean alone, such as that of thousands of random pairs, is taken as known without error.
+    """
     sides = _sides(ours, comparison)
     if sides is None:
         return None
     sign = -1 if comparison.metric in LOWER_IS_BETTER else 1
     better, worse = (float(np.nanmean(side)) for side in sides)
-    if sides[0].ndim and sides[0].shape == sides[1].shape:
-        interval = metrics.bootstrap_interval(sign * (sides[0] - sides[1]))
-    else:
-        interval = Interval(sign * (better - worse), np.nan, np.nan, 0, 0)
+    differences = sign * (sides[0] - sides[1])
+    known = metrics.bootstrap_interval(differences) if differences.ndim else None
+    interval = known or Interval(float(differences), np.nan, np.nan, 0, 0)
     theirs = _sides(published, comparison)
     return Found(comparison, better, worse, interval, None if theirs is None else sign * float(theirs[0] - theirs[1]))
 
