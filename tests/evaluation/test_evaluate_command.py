@@ -6,11 +6,13 @@ import csv
 import json
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
-from evaluation_cases import CLASSES, TEST, WRONG
+from evaluation_cases import CLASSES, TEST, WRONG, small_classifier, small_ganmex
 
+import tf_ganmex as gx
 from tf_ganmex.cli import main
 
 FAST = ["--steps", "4", "--metrics", "aopc_10", "aopc_all", "gini", "faithfulness", "distance", "assigned", "fid"]
@@ -109,25 +111,58 @@ def test_several_processes_give_the_same_table(folder, tmp_path, capsys):
         (["--baselines", "average"], "GANMEX directory"),
         (["--baselines", "ganmex"], "--ganmex"),
         (["--ganmex", "nowhere"], "nowhere"),
-        (["--metrics", "inverse_localization"], "edges"),
+        (["--metrics", "inverse_localization"], "--relevant edges"),
+        (["--limit", "1", "--seed", "13"], "--keep-misclassified"),
         (["--metrics", "inverse_localization", "--relevant", "nowhere.npy"], "nowhere.npy"),
-        (["--rule", "simpson"], "simpson"),
         (["--targets", "pear"], "pear"),
-        (["--seed", "-1"], "seed"),
-        (["--out", "file/out"], "file"),
+        (["--seed", "-1"], "--seed -1"),
+        (["--out", "file/out"], "a file"),
+        (["--out", "file"], "a file"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(folder, tmp_path, monkeypatch, capsys, arguments, expected):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("in the way")
+    if "--out" in arguments:
+        monkeypatch.setattr("tf_ganmex.cli.evaluate.import_tensorflow", lambda: pytest.fail("too late"))
     jobs = ["--methods", "integrated_gradients", "--metrics", "gini", "--jobs", "1", "--limit", "4"]
     assert run(folder, *jobs, *arguments) == 2
     errors = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
     assert len(errors) == 1 and expected in errors[0]
 
 
-@pytest.mark.parametrize("arguments", [["--methods", "magic"], ["--limit", "0"], ["--jobs", "0"], ["--score", "rank"]])
-def test_a_wrong_command_line_is_one_line_and_exit_code_2(folder, arguments, capsys):
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--methods", "magic"], "deeplift"),
+        (["--limit", "0"], "at least 1"),
+        (["--limit", "abc"], "an integer of at least 1, or all, not abc"),
+        (["--monotonicity-images", "1.5"], "or all, not 1.5"),
+        (["--jobs", "0"], "at least 1"),
+        (["--score", "rank"], "probability"),
+        (["--rule", "simpson"], "gauss-legendre"),
+        (["--rules", "simpson"], "deepexplain"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_exit_code_2(folder, arguments, expected, capsys):
     with pytest.raises(SystemExit) as stopped:
         run(folder, *arguments)
-    assert stopped.value.code == 2 and capsys.readouterr().err.count("\n") == 1
+    told = capsys.readouterr().err
+    assert stopped.value.code == 2 and told.count("\n") == 1 and expected in told
+
+
+def test_a_ganmex_of_another_classifier_and_where_numbers_come_from_are_noted(folder, tmp_path, monkeypatch, capsys):
+    small_ganmex(small_classifier(seed=1)).save(tmp_path / "other")
+    typed = ["evaluate", str(folder / "model.keras"), "small", "--limit", "6"]
+    monkeypatch.setattr("sys.argv", ["/somewhere/bin/ganmex", *typed])
+    options = ["--methods", "gradient", "--metrics", "gini", "distance", "--jobs", "1", "--out", tmp_path / "out"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert run(folder, *options, "--limit", "6", "--ganmex", tmp_path / "other") == 0
+    expected = "The GANMEX of the baseline ganmex was trained for another classifier"
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if expected in line and line.startswith("note: ")]
+    notes = json.loads((tmp_path / "out" / "table.json").read_text())["notes"]
+    assert any(expected in note for note in notes)
+    assert notes[-2] == "Command: ganmex evaluate model.keras small --limit 6"
+    assert all(word in notes[-1] for word in (f"tf-ganmex {gx.__version__}", "TensorFlow 2", "Keras 3"))

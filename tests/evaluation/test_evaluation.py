@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation_cases import CLASSES, OPTIONS, TEST, WRONG, assert_same_values
+from evaluation_cases import CLASSES, OPTIONS, TEST, WRONG, assert_same_values, small_classifier, small_ganmex
 
 import tf_ganmex as gx
 from tf_ganmex import attributions, errors, metrics
@@ -74,7 +75,7 @@ def test_images_are_those_the_classifier_gets_right_each_once_in_random_order(cl
     assert list(table.image) != sorted(table.image)
     np.testing.assert_array_equal(table.origin, data.y_test[table.image])
     assert (table.target != table.origin).all() and len(set(table.target)) == CLASSES
-    assert f"{TEST - 3} of {TEST} test images" in table.notes[0] and "3 mis-classified left out" in table.notes[0]
+    assert f"{TEST} of {TEST} test images of small drawn, 3 of them mis-classified and left out;" in table.notes[0]
 
 
 def test_misclassified_images_are_kept_on_demand(clf, data, table):
@@ -108,7 +109,7 @@ def test_one_target_leaves_out_the_images_of_that_class(clf, data):
     assert (by_name.target == 2).all() and (by_name.origin != 2).all()
     assert_same_values(by_name, by_number)
     count = TEST - len(WRONG) - len(by_name.image)
-    assert count and f"{count} of the target class left out" in by_name.notes[0]
+    assert count and f"{count} of the target class and left out" in by_name.notes[0]
 
 
 def test_all_targets_count_each_image_once_with_the_mean_of_its_targets(clf, data):
@@ -158,6 +159,67 @@ def test_ganmex_and_baselines_of_the_users_own(clf, data, ganmex):
     x = data.x_test[table.image]
     np.testing.assert_allclose(table.values["distance", "", "half"], metrics.baseline_distance(x, x / 2), rtol=1e-6)
     np.testing.assert_allclose(table.values["distance", "", "grey"], metrics.baseline_distance(x, grey), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda x, target: x[:1], lambda x, target: x[..., 0], lambda x, target: 0.5, lambda x, target: x[:, None]]
+)
+def test_baselines_of_another_number_or_shape_are_not_taken(clf, data, make):
+    for names in (["distance"], ["gini"]):
+        with pytest.raises(errors.BaselineError, match=r"'mine'.*one for each image"):
+            gx.evaluate(clf, data, methods=["deeplift"], metrics=names, baselines={"mine": make})
+
+
+def test_a_ganmex_of_another_classifier_is_told(clf, data, ganmex):
+    options = {"methods": ["deeplift"], "metrics": ["gini"]}
+    other = small_ganmex(small_classifier(seed=1))
+    assert "another classifier" not in str(gx.evaluate(clf, data, ganmex=ganmex, **options).notes)
+    for chosen in ({"ganmex": other}, {"baselines": {"ganmex": other.generate}}):
+        table = gx.evaluate(clf, data, **chosen, **options)
+        assert "The GANMEX of the baseline ganmex was trained for another classifier" in table.notes[1]
+    with pytest.raises(errors.BaselineError, match="16, 16"):
+        gx.evaluate(clf, data, baselines={"mine": gx.GANMEX(larger(clf), filters=4, blocks=1)}, **options)
+
+
+def larger(clf):
+    """The classifier of images of twice the size."""
+    model = keras.Sequential([keras.Input((16, 16, 1)), keras.layers.AveragePooling2D(2), *clf.keras_model.layers])
+    return gx.load_classifier(model)
+
+
+def test_labels_that_do_not_fit_are_told(clf, data):
+    options = {"methods": ["gradient"], "metrics": ["gini"]}
+    says, wrong = clf.predict(data.x_test), np.arange(TEST) < 13
+    shifted = dataclasses.replace(data, y_test=(says + wrong) % CLASSES)
+    for kept in (False, True):
+        table = gx.evaluate(clf, shifted, keep_misclassified=kept, **options)
+        assert "13 of 24 images drawn are classified otherwise than labelled" in table.notes[1]
+        assert "ganmex test-classifier" in table.notes[1]
+    half = dataclasses.replace(data, y_test=(says + wrong * np.arange(TEST).astype(bool)) % CLASSES)
+    assert "otherwise than labelled" not in str(gx.evaluate(clf, half, **options).notes)
+
+
+def test_notes_say_where_was_looked(clf, data, tmp_path):
+    np.save(tmp_path / "middle.npy", np.eye(8, dtype=bool))
+    options = {"methods": ["gradient"], "baselines": ["zero"], "metrics": ["inverse_localization", "edge_distance"]}
+    told = {
+        "edges": "all but the vertical edge strips of 2 pixels",
+        tmp_path / "middle.npy": "the masks in middle.npy",
+    }
+    for relevant, expected in told.items():
+        notes = str(gx.evaluate(clf, data, **options, relevant=relevant, edge_width=2).notes)
+        assert f"the attribution is expected in {expected}." in notes
+        assert "edge_distance: of the vertical edge strips of 2 pixels." in notes
+    given = gx.evaluate(clf, data, **options, relevant=np.eye(8, dtype=bool), edge_width=2)
+    from_file = gx.evaluate(clf, data, **options, relevant=str(tmp_path / "middle.npy"), edge_width=2)
+    assert_same_values(given, from_file)
+    assert "the masks given" in str(given.notes)
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(clf, data, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)
+    with pytest.raises(errors.OptionError, match="not writable"):
+        gx.evaluate(clf, data, metrics=["gini"], folder=tmp_path / "new" / "folder")
 
 
 def test_inverse_localization_with_masks_edges_and_objects(clf, data):
@@ -217,9 +279,15 @@ def test_features_of_a_given_network(clf, data):
         ({"metrics": ["aopc_0"]}, errors.OptionError, "aopc_all"),
         ({"metrics": ["aopc_65"]}, errors.OptionError, "at most 64"),
         ({"metrics": []}, errors.OptionError, "none"),
+        ({"metrics": [len]}, errors.OptionError, "metrics to be names"),
+        ({"metrics": "gini"}, errors.OptionError, "metrics='gini'"),
+        ({"methods": "deeplift"}, errors.OptionError, "methods='deeplift'"),
         ({"methods": ["magic"]}, errors.OptionError, "integrated_gradients"),
         ({"baselines": ["average"]}, errors.OptionError, "random_sample"),
         ({"baselines": ["ganmex"]}, errors.OptionError, "load_ganmex"),
+        ({"baselines": "zero"}, errors.OptionError, "baselines='zero'"),
+        ({"baselines": lambda x, target: x}, errors.OptionError, "a dict {name: baseline}"),
+        ({"baselines": [lambda x, target: x]}, errors.OptionError, "a dict {name: baseline}"),
         ({"baselines": []}, errors.OptionError, "baseline for integrated_gradients"),
         ({"baselines": {"both": np.zeros((1, 2, 8, 8, 1), np.float32)}}, errors.BaselineError, "one image"),
         ({"baselines": {"zero": gx.baselines.zero}}, errors.BaselineError, "zero()"),
@@ -229,6 +297,9 @@ def test_features_of_a_given_network(clf, data):
         ({"metrics": ["inverse_localization"], "relevant": "middle"}, errors.OptionError, "middle"),
         ({"method_options": {"integrated_gradients": {"rules": "complete"}}}, errors.OptionError, "'rule'"),
         ({"method_options": {"magic": {}}}, errors.OptionError, "magic"),
+        ({"targets": np.zeros(4, int)}, errors.LabelError, "ndarray"),
+        ({"folder": __file__}, errors.OptionError, "a file"),
+        ({"folder": Path(__file__) / "below"}, errors.OptionError, "a file"),
         ({"targets": "pear"}, errors.LabelError, "pear"),
         ({"targets": 9}, errors.LabelError, "0 to 3"),
         ({"limit": 0}, errors.OptionError, "limit"),
@@ -238,7 +309,7 @@ def test_features_of_a_given_network(clf, data):
     ],
 )
 def test_what_does_not_fit_is_told_before_anything_is_computed(clf, data, monkeypatch, changes, error, expected):
-    if "large" not in changes.get("baselines", ()):  # that shows when it is called
+    if "value range" not in expected:  # that shows when it is called
         monkeypatch.setattr("tf_ganmex.evaluation.work.MapWork.complete", lambda *_: pytest.fail("was computed"))
     with pytest.raises(error) as caught:
         gx.evaluate(
@@ -254,5 +325,7 @@ def test_other_classes_and_nothing_left_are_told(clf, data):
     wrong = dataclasses.replace(data, y_test=(clf.predict(data.x_test) + 1) % CLASSES)
     with pytest.raises(errors.OptionError, match="24 are mis-classified"):
         gx.evaluate(clf, wrong)
+    with pytest.raises(errors.DatasetError, match="tuple"):
+        gx.evaluate(clf, (data.x_test, data.y_test))
     with pytest.raises(errors.ModelError, match="load_classifier"):
         gx.evaluate(clf.keras_model, data)

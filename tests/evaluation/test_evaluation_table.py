@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from evaluation_cases import METHODS
 
 from tf_ganmex.errors import OptionError
 from tf_ganmex.evaluation import Curve, EvaluationTable, Row
+from tf_ganmex.metrics import bootstrap_interval
 
 COLUMNS = 2 * 3 + 2  # three methods with two baselines, and two without
 
@@ -83,11 +86,90 @@ def test_bars_have_a_panel_a_metric_and_a_bar_a_column(table):
     assert len([a for a in table.plot_bars(metrics=["gini", "distance"]).axes if a.get_title()]) == 2
 
 
+def test_bars_and_curves_call_the_same_thing_the_same(table):
+    legends = [{text.get_text() for text in figure.legends[0].get_texts()} for figure in figures(table)]
+    assert legends[0] == legends[1] == {"zero", "nearest", "expected_gradients", "gradient"}
+
+
+def figures(table):
+    return table.plot_curves(), table.plot_bars()
+
+
+@pytest.mark.parametrize(("methods", "baselines", "upright"), [(2, 1, True), (5, 5, True), (6, 6, False)])
+def test_labels_of_bars_do_not_overlap(methods, baselines, upright):
+    names = ("zero", "maximum", "blurred", "nearest", "random_sample", "ganmex")[:baselines]
+    alone = {"expected_gradients": ["samples"], "gradient": ["none"]}
+    rows = [
+        Row("gini", method, baseline, 0.5, 0.4, 0.6, 3)
+        for method in (*METHODS, "deepshap")[:methods]
+        for baseline in alone.get(method, names)
+    ]
+    table = EvaluationTable(tuple(rows), {}, {}, np.arange(3), np.arange(3), np.arange(3), {}, ())
+    figure = table.plot_bars()
+    figure.canvas.draw()
+    labels = figure.axes[0].get_xticklabels()
+    assert len(labels) == methods and all((label.get_rotation() == 0) == upright for label in labels)
+    if upright:
+        boxes = [label.get_window_extent() for label in labels]
+        assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+
+
 def test_what_cannot_be_drawn_is_told(table):
-    with pytest.raises(OptionError, match="beauty"):
-        table.plot_bars(metrics=["beauty"])
+    for metrics in (["beauty"], [], "gini", [len]):
+        with pytest.raises(OptionError, match=r"Expected metrics .*among.* gini"):
+            table.plot_bars(metrics=metrics)
     with pytest.raises(OptionError, match="aopc_100"):
         EvaluationTable(**{**vars(table), "curves": {}}).plot_curves()
+
+
+def test_what_the_table_does_not_hold_is_told_with_what_it_holds(table):
+    with pytest.raises(KeyError, match=r"'nope'.*gini of .*deeplift × zero, deeplift × nearest"):
+        table["gini", "deeplift", "nope"]
+    with pytest.raises(KeyError, match="metrics aopc_10"):
+        table["deeplift"]
+
+
+def test_a_comparison_is_of_the_same_images(table):
+    first, second = ("deeplift", "zero"), ("integrated_gradients", "nearest")
+    difference = table.compare("gini", first, second)
+    values = [table.values["gini", *column] for column in (first, second)]
+    assert difference == bootstrap_interval(values[0] - values[1])
+    assert table.compare("gini", second, first).mean == -difference.mean
+    itself = table.compare("distance", ("", "zero"), ("", "zero"))
+    assert (itself.mean, itself.low, itself.high, itself.count) == (0, 0, 0, len(table.image))
+
+
+def test_a_comparison_takes_images_not_questions_and_leaves_out_what_is_undefined(table):
+    image = np.array([4, 4, 7, 7, 2, 2])
+    values = {
+        ("m", "a", "zero"): np.array([1.0, 3, 5, np.nan, np.nan, np.nan]),
+        ("m", "b", "zero"): np.array([0.0, 0, 1, 1, 1, 1]),
+        ("drawn", "a", "zero"): np.arange(4.0),
+        ("drawn", "b", "zero"): np.zeros(4),
+    }
+    small = EvaluationTable((), {}, values, image, image, image, {}, ())
+    found = small.compare("m", ("a", "zero"), ("b", "zero"))
+    assert (found.mean, found.count, found.undefined) == ((2 + 4) / 2, 2, 1)
+    assert small.compare("drawn", ("a", "zero"), ("b", "zero")).mean == 1.5
+
+
+def test_what_cannot_be_compared_is_told(table):
+    with pytest.raises(OptionError, match="metrics aopc_10"):
+        table.compare("fid", ("", "zero"), ("", "nearest"))
+    with pytest.raises(OptionError, match="deeplift × zero"):
+        table.compare("gini", ("deeplift", "zero"), ("deeplift", "nope"))
+
+
+def test_a_data_frame_has_the_rows(table, monkeypatch):
+    pytest.importorskip("pandas")
+    frame = table.to_dataframe()
+    assert len(frame) == len(table.rows)
+    of_gini = frame[frame.metric == "gini"].set_index(["method", "baseline"])
+    assert of_gini.loc[("deeplift", "zero"), "mean"] == table["gini", "deeplift", "zero"].mean
+    assert list(frame.columns) == list(vars(table.rows[0]))
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(OptionError, match="pip install pandas"):
+        table.to_dataframe()
 
 
 def test_everything_is_written(table, tmp_path):

@@ -41,10 +41,9 @@ def say(message: str) -> None:
 
 def positive(text: str) -> int:
     """An argument type: an integer of at least one."""
-    value = int(text)
-    if value < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected an integer of at least 1, not {text}")
-    return value
+    return int(text)
 
 
 def add_dataset_options(parser: argparse.ArgumentParser) -> None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
+import re
+import shlex
+import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tf_ganmex import __version__
 from tf_ganmex.cli.common import (
     add_classifier_options,
     add_dataset_options,
@@ -16,7 +22,7 @@ from tf_ganmex.cli.common import (
     read_dataset,
     say,
 )
-from tf_ganmex.errors import OptionError
+from tf_ganmex.errors import GanmexError, OptionError
 from tf_ganmex.processes import Report, cores, share
 
 if TYPE_CHECKING:
@@ -40,6 +46,8 @@ BASELINES = ("zero", "maximum", "blurred", "nearest", "random_sample", "ganmex")
 METRICS_OF_MAPS = ("aopc_L", "aopc_all", "gini", "gini_shifted", "faithfulness", "monotonicity", "inverse_localization")
 METRICS_OF_BASELINES = ("distance", "edge_distance", "assigned", "fid")
 DEFAULT_METRICS = ("aopc_100", "aopc_all", "gini", "faithfulness", "distance", "assigned", "run_time")
+RULES = ("midpoint", "right", "trapezoid", "gauss-legendre")
+RULE_SETS = ("complete", "deepexplain")
 DEFAULT_LIMIT = 1000
 MOST_JOBS = 4  # unless asked for: each holds TensorFlow and the dataset
 
@@ -85,8 +93,8 @@ def _add_details(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--steps", type=positive, default=200,
                        help="of integrated and expected gradients (default: 200)")  # fmt: skip
-    group.add_argument("--rule", help="of integrated_gradients: midpoint, right, trapezoid, gauss-legendre")
-    group.add_argument("--rules", help="of deeplift: complete or deepexplain")
+    group.add_argument("--rule", choices=RULES, metavar="R", help=f"of integrated_gradients: {', '.join(RULES)}")
+    group.add_argument("--rules", choices=RULE_SETS, metavar="R", help=f"of deeplift: {' or '.join(RULE_SETS)}")
     group.add_argument("--window", type=positive, help="of occlusion, in pixels")
     group.add_argument("--monotonicity-images", type=_limit, default=1000, metavar="N",
                        help="images that monotonicity is measured on, or all (default: 1000)")  # fmt: skip
@@ -102,10 +110,21 @@ def _add_details(group: argparse._ArgumentGroup) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Evaluates, writes, and prints the table."""
+    _check_out(options.out)
     import_tensorflow()
+    try:
+        _evaluate(options)
+    except GanmexError as error:
+        error.args = (_as_options(str(error), options),)
+        raise
+
+
+def _evaluate(options: argparse.Namespace) -> None:
     from tf_ganmex.evaluation.timing import Reporter
 
     evaluation = _prepare(options)
+    for doubt in evaluation.doubts:
+        say(f"note: {doubt}")
     plan, blocks = evaluation.plan, evaluation.unfinished()
     say(
         f"{plan.questions.images} test images, {len(plan.columns)} columns: "
@@ -119,8 +138,44 @@ def run(options: argparse.Namespace) -> None:
             evaluation.compute(blocks, reporter)
     evaluation.run()  # reads what was computed
     table = evaluation.table()
+    table = replace(table, notes=(*table.notes, *_provenance()))
     table.show()
     print(*table.save(options.out), sep="\n")
+
+
+def _check_out(out: Path) -> None:
+    """Before TensorFlow is loaded; the evaluation itself looks again."""
+    there = next(path for path in (out.absolute(), *out.absolute().parents) if os.path.exists(path))
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        what = "not writable" if there.is_dir() else "a file"
+        raise OptionError(
+            f"Expected --out to be a directory that can be written to. Received: {str(out)!r}, where "
+            f"{str(there)!r} is {what}. Name another."
+        )
+
+
+def _as_options(message: str, options: argparse.Namespace) -> str:
+    """``message`` with arguments as they are typed: ``--keep-misclassified`` for ``keep_misclassified=True``."""
+
+    def typed(found: re.Match[str]) -> str:
+        value = found[2].strip("'")
+        return f"--{found[1].replace('_', '-')}" + ("" if value == "True" else f" {value}")
+
+    names = "|".join(vars(options).keys() - {"command", "model", "dataset"})
+    return re.sub(rf"\b({names})=('[^']*'|-?\w+)", typed, message)
+
+
+def _provenance() -> list[str]:
+    """What was typed, without folders of this machine, and with what it ran."""
+    import tensorflow as tf
+
+    from tf_ganmex._backend import keras
+
+    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    return [
+        f"Command: {shlex.join(['ganmex', *words])}",
+        f"tf-ganmex {__version__}, TensorFlow {tf.__version__}, Keras {keras.__version__}.",
+    ]
 
 
 def _compute(options: argparse.Namespace, jobs: int, blocks: list[int], report: Report) -> None:
@@ -154,7 +209,7 @@ def _prepare(options: argparse.Namespace, *, processes: int = 1) -> Evaluation:
         method_options=_method_options(options),
         monotonicity_images=options.monotonicity_images,
         monotonicity_draws=options.monotonicity_draws,
-        relevant=_relevant(options.relevant),
+        relevant=options.relevant,
         edge_width=options.edge_width,
         seed=options.seed,
         folder=options.out,
@@ -164,13 +219,20 @@ def _prepare(options: argparse.Namespace, *, processes: int = 1) -> Evaluation:
 
 
 def _limit(text: str) -> int | None:
-    return None if text == "all" else positive(text)
+    if text == "all":
+        return None
+    try:
+        return positive(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected an integer of at least 1, or all, not {text}") from None
 
 
 def _load_ganmex(path: Path, clf: Classifier) -> Any:
+    """With the facts of the classifier that it was trained for, which the evaluation looks at, where it has them."""
     from tf_ganmex.gan import load_ganmex
+    from tf_ganmex.gan.persistence import CONFIG_NAME
 
-    return load_ganmex(path, clf)
+    return load_ganmex(path, None if (path / CONFIG_NAME).is_file() else clf)
 
 
 def _baselines(options: argparse.Namespace, clf: Classifier) -> dict[str, Any] | None:
@@ -204,15 +266,3 @@ def _method_options(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         for method, mine in given.items()
         if method in options.methods
     }
-
-
-def _relevant(text: str | None) -> Any:
-    """The word edges as it is; anything else read as a file."""
-    import numpy as np
-
-    if text is None or text == "edges":
-        return text
-    try:
-        return np.load(text, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise OptionError(f"Expected --relevant to be edges, or a .npy file. Received: {text!r} ({error}).") from error

@@ -38,9 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f"{', '.join(FIGURES)} (default: all, without --table)")  # fmt: skip
     parser.add_argument("--models", type=Path, metavar="DIR",
                         help="with classifier.keras and ganmex/ (default: saved_models/DATASET)")  # fmt: skip
-    parser.add_argument("--out", type=Path, metavar="DIR", help="(default: docs/results/DATASET)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="(default: reproduced/DATASET)")
     parser.add_argument("--keep", type=Path, metavar="DIR",
-                        help="where what is computed is kept (default: out/reproduce/DATASET)")  # fmt: skip
+                        help="where what is computed is kept (default: OUT/kept)")  # fmt: skip
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where prepared data lies")
     parser.add_argument("--image-size", type=positive, nargs="+", metavar="PIXELS",
                         help="height and width to bring images to (default: the classifier's)")  # fmt: skip
@@ -53,6 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="values drawn for each feature (default: 100)")  # fmt: skip
     parser.add_argument("--stage-steps", type=positive, default=200, metavar="N",
                         help="of training GANMEX on, for each randomized classifier (default: 200)")  # fmt: skip
+    parser.add_argument("--stand-alone-steps", type=positive, default=3000, metavar="N",
+                        help="of training the GAN that does not know the classifier, for the randomization "
+                        "(default: 3000)")  # fmt: skip
     parser.add_argument("--scan-steps", type=positive, default=2000, metavar="N",
                         help="of training each generator of the scan (default: 2000)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of images, targets, samples and draws (default: 0)")
@@ -78,7 +81,7 @@ def run(options: argparse.Namespace) -> None:
     from tf_ganmex.reproduce.problem import open_problem
 
     problem = open_problem(_setup(options))
-    out = options.out or Path("docs/results") / _folder(options.dataset)
+    out = _out(options)
     for number in tables:
         start = time.monotonic()
         say(f"Table {number}")
@@ -146,7 +149,7 @@ def _setup(options: argparse.Namespace) -> Setup:
     return Setup(
         dataset=options.dataset,
         models=options.models or Path("saved_models") / name,
-        keep=options.keep or Path("out/reproduce") / name,
+        keep=options.keep or _out(options) / "kept",
         data_dir=options.data_dir,
         image_size=(size[0], size[-1]) if size else None,
         classes=tuple(options.classes) if options.classes else None,
@@ -155,6 +158,7 @@ def _setup(options: argparse.Namespace) -> Setup:
         monotonicity_images=options.monotonicity_images,
         monotonicity_draws=options.monotonicity_draws,
         stage_steps=options.stage_steps,
+        stand_alone_steps=options.stand_alone_steps,
         scan_steps=options.scan_steps,
         seed=options.seed,
         jobs=options.jobs or _jobs(),
@@ -166,7 +170,7 @@ def _jobs() -> int:
     """As many as there are cores, up to four; one with a graphics card."""
     import tensorflow as tf
 
-    from tf_ganmex.cli.processes import cores
+    from tf_ganmex.processes import cores
 
     return 1 if tf.config.list_physical_devices("GPU") else min(cores(), 4)
 
@@ -176,10 +180,17 @@ def _command() -> str:
     return shlex.join(["ganmex", *(Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:])])
 
 
+def _out(options: argparse.Namespace) -> Path:
+    return options.out or Path("reproduced") / _folder(options.dataset)
+
+
 def _folder(dataset: str) -> str:
     """The name of a dataset, or of its file."""
     return Path(dataset).stem if Path(dataset).suffix or "/" in dataset else dataset
 
 
 def _count(text: str) -> int | str:
-    return text if text == "all" else 0 if text == "0" else positive(text)
+    """An argument type: a number of images, none, or all."""
+    if text not in ("all", "0") and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a number, 0 or all, not {text}")
+    return text if text == "all" else int(text)

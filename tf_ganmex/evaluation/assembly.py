@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from tf_ganmex import metrics
 from tf_ganmex.datasets import Dataset
 from tf_ganmex.evaluation.cells import Arrays
 from tf_ganmex.evaluation.measures import FID, RUN_TIME
+from tf_ganmex.evaluation.notes import find_notes
 from tf_ganmex.evaluation.plan import FEATURES, Plan
-from tf_ganmex.evaluation.questions import ALL, RANDOM, Questions
+from tf_ganmex.evaluation.questions import Questions
 from tf_ganmex.evaluation.table import REFERENCES, Curve, EvaluationTable, Key, Row
 from tf_ganmex.evaluation.timing import PROCESSES, ROWS, SECONDS
 from tf_ganmex.evaluation.work import CURVE, TIMING
@@ -22,7 +24,9 @@ Cells = dict[tuple[str, ...], list[Arrays]]
 SAME_CLASS, OTHER_CLASS = REFERENCES
 
 
-def assemble(plan: Plan, cells: Cells, data: Dataset, settings: dict[str, Any]) -> EvaluationTable:
+def assemble(
+    plan: Plan, cells: Cells, data: Dataset, settings: dict[str, Any], doubts: Sequence[str] = ()
+) -> EvaluationTable:
     """Rows with their intervals, curves, and notes on how they came about.
 
     Args:
@@ -30,6 +34,7 @@ def assemble(plan: Plan, cells: Cells, data: Dataset, settings: dict[str, Any]) 
         cells: by (method, baseline), by ("", baseline), and by () for real images, the arrays of all blocks in order.
         data: the dataset.
         settings: what was asked for.
+        doubts: what may be wrong with that.
     """
     chosen, asked = plan.chosen, plan.questions
     joined = {place: _joined(arrays) for place, arrays in cells.items()}
@@ -53,7 +58,7 @@ def assemble(plan: Plan, cells: Cells, data: Dataset, settings: dict[str, Any]) 
         origin=asked.origin,
         target=asked.target,
         settings=settings,
-        notes=tuple(_notes(plan, rows, settings, _processes(cells))),
+        notes=tuple(find_notes(plan, rows, settings, _processes(cells), doubts)),
     )
 
 
@@ -64,7 +69,9 @@ def _joined(cells: list[Arrays]) -> Arrays:
 
 def _row(key: Key, values: np.ndarray, questions: Questions) -> Row:
     """Over images: those of several questions enter with their mean; undefined are counted map by map."""
-    interval = metrics.bootstrap_interval(questions.per_image(values))
+    per_image = questions.per_image(values)
+    is_share = key[0] == "assigned" and np.isin(per_image, (0, 1)).all()
+    interval = metrics.bootstrap_interval(per_image.astype(bool) if is_share else per_image)
     undefined = int(np.isnan(values).sum())
     return Row(*key, interval.mean, interval.low, interval.high, interval.count, undefined)
 
@@ -106,46 +113,3 @@ def _curve(cells: list[Arrays], images: int) -> Curve:
 def _in_order(rows: list[Row], names: list[str]) -> list[Row]:
     """Maps before baselines, otherwise in the order in which the metrics were asked for."""
     return sorted(rows, key=lambda row: (row.method == "", names.index(row.metric)))
-
-
-def _notes(plan: Plan, rows: list[Row], settings: dict[str, Any], processes: list[int]) -> list[str]:
-    asked, metric_names = plan.questions, {row.metric for row in rows}
-    target = {RANDOM: "a random other class for each", ALL: "every other class, averaged for each image"}
-    left_out = [f"{asked.misclassified} mis-classified left out"] if not settings["keep_misclassified"] else []
-    left_out += [f"{asked.of_target} of the target class left out"] if asked.of_target else []
-    notes = [
-        f"{asked.images} of {settings['test_images']} test images of {settings['data']}"
-        + (f" ({', '.join(left_out)})" if left_out else "")
-        + f"; seed {settings['seed']}. Origin: the predicted class; target: "
-        + f"{target.get(settings['targets'], settings['targets'])}. Score: {settings['score']}.",
-        "In brackets, or as ± half of their width: 95 % bootstrap intervals of the mean over images.",
-    ]
-    steps = {f"{name}: {options['steps']}" for name, options in settings["methods"].items() if "steps" in options}
-    if steps and plan.chosen.measures_maps:
-        notes.append(f"Steps of {', '.join(sorted(steps))}.")
-    if "monotonicity" in metric_names:
-        count = min(settings["monotonicity_images"] or asked.images, asked.images)
-        notes.append(f"monotonicity: on {count} of these images; {settings['monotonicity_draws']} draws a feature.")
-    if any(row.baseline in REFERENCES for row in rows):
-        same, other = REFERENCES
-        notes.append(f"{same}, {other}: distances of random pairs of test images of the same, of different classes.")
-    if FID in metric_names:
-        notes.append(
-            f"fid: Fréchet distance in features {settings['features']} to as many random training images of the "
-            f"target classes, {len(asked)}; compare with those of as many images only."
-        )
-    if RUN_TIME in metric_names:
-        notes.append(
-            "run_time: without compilation, and for maps without that of their baselines; "
-            f"{' or '.join(map(str, processes))} process{'es' * (processes != [1])} at the same time."
-        )
-    return notes + _undefined(rows)
-
-
-def _undefined(rows: list[Row]) -> list[str]:
-    found: dict[str, list[str]] = {}
-    for row in rows:
-        if row.undefined:
-            found.setdefault(f"{row.method} × {row.baseline}", []).append(f"{row.metric} {row.undefined}")
-    counts = "; ".join(f"{column}: {', '.join(names)}" for column, names in found.items())
-    return [f"Not defined, and left out of the mean, for so many maps: {counts}."] if counts else []

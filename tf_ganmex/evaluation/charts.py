@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties
 
-from tf_ganmex._panels import InlineFigure
+from tf_ganmex._panels import InlineFigure, Texts
 from tf_ganmex.errors import OptionError
 from tf_ganmex.evaluation.columns import SAMPLES, WITHOUT_BASELINE
+from tf_ganmex.evaluation.options import check_names
 from tf_ganmex.evaluation.table import REFERENCES, Curve, EvaluationTable, Row, heading
 
 _COLOURS = {
@@ -21,7 +23,9 @@ _OTHERS = ("#009e73", "#d55e00", "#984ea3", "#17becf", "#f0e442")
 _WITHOUT_CLASS = ("zero", "maximum", "blurred")  # dashed, as in the paper
 _NORMAL_95 = 1.96
 _PANEL = (3.9, 2.9)  # inches
+_PLOTTED = 0.8  # of a panel's width, without the numbers at its side
 _MOST_PANELS = 3  # side by side
+_TICK_SIZE = 7  # points
 
 
 def plot_curves(table: EvaluationTable, *, title: str | None = None) -> InlineFigure:
@@ -53,8 +57,7 @@ def plot_curves(table: EvaluationTable, *, title: str | None = None) -> InlineFi
     for axes, method in zip(panels, methods, strict=True):
         for (other, baseline), curve in table.curves.items():
             if other == method or (other, baseline) in alone:
-                label = other if (other, baseline) in alone else baseline
-                _draw_curve(axes, curve, label, colours[baseline], dashed=baseline in _WITHOUT_CLASS)
+                _draw_curve(axes, curve, _label(other, baseline), colours[baseline], dashed=baseline in _WITHOUT_CLASS)
         axes.set_title(method or "methods without a baseline", fontsize=10)
         axes.set_xlabel("features flipped")
         axes.axhline(0, color="#cccccc", linewidth=0.8, zorder=0)
@@ -77,16 +80,19 @@ def plot_bars(
         The figure.
 
     Raises:
-        OptionError: for a metric that the table does not hold.
+        OptionError: for no metric, or one that the table does not hold.
 
     Reference:
         GANMEX paper, figure 7.D-F.
     """
     panels_of = {(row.metric, bool(row.method)): None for row in table.rows}
     known = {metric for metric, _ in panels_of}
+    if metrics is not None:
+        check_names(metrics, "metrics", f"names among {', '.join(sorted(known))}")
     unknown = set(metrics or ()) - known
-    if unknown or not known:
-        raise OptionError(f"Expected metrics among {', '.join(sorted(known))}. Received: {', '.join(sorted(unknown))}.")
+    if unknown or not known or (metrics is not None and not metrics):
+        received = ", ".join(sorted(unknown)) or "none"
+        raise OptionError(f"Expected metrics among {', '.join(sorted(known))}. Received: {received}.")
     wanted = [panel for panel in panels_of if metrics is None or panel[0] in metrics]
     if metrics is not None:
         wanted.sort(key=lambda panel: list(metrics).index(panel[0]))
@@ -115,13 +121,33 @@ def _draw_bars(axes: Axes, rows: Sequence[Row], colours: dict[str, str]) -> None
         places, names = place + np.arange(len(mine)), [row.baseline for row in mine]
         for x, row in zip(places, mine, strict=True):
             colour = colours.get(row.baseline, "#dddddd")
-            axes.bar(x, row.mean, width=0.85, color=colour, label=None if row.baseline not in colours else row.baseline)
+            label = _label(row.method, row.baseline) if row.baseline in colours else None
+            axes.bar(x, row.mean, width=0.85, color=colour, label=label)
             if np.isfinite(row.low) and np.isfinite(row.high):
                 axes.vlines(x, row.low, row.high, color="#222222", linewidth=1.1)
         ticks += [(places.mean(), _short(group))] if group else [*zip(places, map(_short, names), strict=True)]
         place = places[-1] + 1.8
-    axes.set_xticks([x for x, _ in ticks], [name for _, name in ticks], fontsize=7)
+    _label_ticks(axes, ticks)
     axes.axhline(0, color="#222222", linewidth=0.6)
+
+
+def _label_ticks(axes: Axes, ticks: Sequence[tuple[float, str]]) -> None:
+    """Upright where neighbours have room beside each other, otherwise slanting, on one line each."""
+    places, names = [x for x, _ in ticks], [name for _, name in ticks]
+    low, high = axes.get_xlim()
+    inches = _PANEL[0] * _PLOTTED / (high - low)
+    font = FontProperties(size=_TICK_SIZE)
+    widths = np.array([Texts([name.split("\n")], font).width for name in names])
+    if np.all(np.diff(places) * inches >= (widths[1:] + widths[:-1]) / 2):
+        axes.set_xticks(places, names, fontsize=_TICK_SIZE)
+    else:
+        flat = [name.replace("\n", " ") for name in names]
+        axes.set_xticks(places, flat, fontsize=_TICK_SIZE, rotation=35, ha="right", rotation_mode="anchor")
+
+
+def _label(method: str, baseline: str) -> str:
+    """What the legend calls a column: its baseline, or its method where that has none to choose."""
+    return method if method and baseline in (SAMPLES, WITHOUT_BASELINE) else baseline
 
 
 def _short(name: str) -> str:

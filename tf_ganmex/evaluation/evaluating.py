@@ -72,7 +72,8 @@ def evaluate(
         monotonicity_images: how many images monotonicity is measured on, for it is slow; None: all.
         monotonicity_draws: values drawn for each feature.
         relevant: where inverse localization expects the attribution: a mask (h, w) or (test images, h, w), bool;
-            ``"edges"`` for all but the vertical edge strips; None for the dataset's masks of objects (BAM).
+            or a .npy file of these; ``"edges"`` for all but the vertical edge strips; None for the dataset's masks of
+            objects (BAM).
         edge_width: of the edge strips, in pixels.
         features: of images (n, h, w, c) to (n, d), in which the FID is taken; None: what the classifier's last layer
             sees.
@@ -86,7 +87,8 @@ def evaluate(
         The :class:`EvaluationTable`.
 
     Raises:
-        OptionError: for unknown names, or a metric without what it needs.
+        OptionError: for unknown names, a metric without what it needs, or a folder that cannot be written to.
+        DatasetError: for data that is no dataset.
         ImageError, LabelError, BaselineError: for data, targets or baselines that do not fit the classifier.
 
     Reference:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tf_ganmex.attributions.problem import check_count
 from tf_ganmex.classifier.classifier import check_score
+from tf_ganmex.errors import LabelError, OptionError
 
 DEFAULT_METHODS = ("integrated_gradients", "expected_gradients", "deeplift", "occlusion")
 DEFAULT_BASELINES = ("zero", "nearest")
@@ -42,7 +44,19 @@ class Options:
     block_size: int | None = None
 
     def __post_init__(self) -> None:
-        """OptionError for numbers out of range."""
+        """OptionError for numbers out of range, what are no names, and a folder that cannot be written to."""
+        check_names(self.methods, "methods", f"names, such as {list(DEFAULT_METHODS[:2])}")
+        check_names(self.metrics, "metrics", f"names, such as {list(DEFAULT_METRICS[:2])}")
+        if self.baselines is not None:
+            example = f"names, such as {list(DEFAULT_BASELINES)}, or a dict {{name: baseline}}"
+            check_names(self.baselines, "baselines", example)
+        if isinstance(self.targets, bool) or not isinstance(self.targets, str | int | np.integer):
+            raise LabelError(
+                f"Expected targets to be 'random', 'all', or one class. Received: targets of type "
+                f"{type(self.targets).__name__}. Evaluate once for each class."
+            )
+        if self.folder is not None:
+            _check_folder(self.folder)
         check_score(self.score)
         check_count(self.seed, "seed", 0)
         for name in ("steps", "monotonicity_draws", "edge_width"):
@@ -50,3 +64,24 @@ class Options:
         for name in ("limit", "monotonicity_images", "block_size"):
             if getattr(self, name) is not None:
                 check_count(getattr(self, name), name)
+
+
+def check_names(value: Any, name: str, expected: str) -> None:
+    """OptionError unless ``value`` is a collection of strings."""
+    if isinstance(value, str) or not isinstance(value, Collection):
+        received = f"{name}={value!r}" if isinstance(value, str) else f"{name} of type {type(value).__name__}"
+        raise OptionError(f"Expected {name} to be {expected}. Received: {received}. Pass a list, also of one.")
+    others = [each for each in value if not isinstance(each, str)]
+    if others:
+        kind = type(others[0]).__name__
+        raise OptionError(f"Expected {name} to be {expected}. Received: one of type {kind}. Pass its name.")
+
+
+def _check_folder(folder: str | os.PathLike[str]) -> None:
+    path = Path(folder).absolute()
+    there = next(each for each in (path, *path.parents) if os.path.exists(each))
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise OptionError(
+            f"Expected folder to be a directory that can be written to. Received: folder={str(folder)!r}, where "
+            f"{str(there)!r} is {'not writable' if there.is_dir() else 'a file'}. Name another."
+        )

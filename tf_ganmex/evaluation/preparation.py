@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,12 @@ from tf_ganmex import metrics
 from tf_ganmex.classifier import Classifier
 from tf_ganmex.classifier.classifier import OpaqueFunction
 from tf_ganmex.datasets import Dataset
-from tf_ganmex.errors import ModelError
+from tf_ganmex.errors import DatasetError, ModelError
 from tf_ganmex.evaluation.assembly import assemble
 from tf_ganmex.evaluation.cells import Arrays
 from tf_ganmex.evaluation.columns import SAMPLES, find_columns
 from tf_ganmex.evaluation.measures import Setting, choose
+from tf_ganmex.evaluation.notes import find_doubts
 from tf_ganmex.evaluation.options import Options
 from tf_ganmex.evaluation.plan import Plan
 from tf_ganmex.evaluation.questions import ask
@@ -30,10 +31,11 @@ Report = Callable[[str, int], None]
 class Evaluation:
     """An evaluation that is ready to run, whole or in parts."""
 
-    def __init__(self, plan: Plan, data: Dataset, settings: dict[str, Any]):
+    def __init__(self, plan: Plan, data: Dataset, settings: dict[str, Any], doubts: Sequence[str] = ()):
         self.plan = plan
         self.data = data
         self.settings = settings
+        self.doubts = tuple(doubts)
         self.finished: dict[int, dict[tuple[str, ...], Arrays]] = {}
 
     @property
@@ -77,7 +79,7 @@ class Evaluation:
         """The table of all blocks, which have been computed."""
         blocks = [self.finished[index] for index in range(len(self.plan.slices))]
         cells = {place: [block[place] for block in blocks] for place in blocks[0]}
-        return assemble(self.plan, cells, self.data, self.settings)
+        return assemble(self.plan, cells, self.data, self.settings, self.doubts)
 
 
 def _reporter(name: str, report: Report) -> Callable[[str], None]:
@@ -100,6 +102,11 @@ def prepare(clf: Classifier, data: Dataset, options: Options, *, processes: int 
         raise ModelError(
             f"Expected a classifier from load_classifier. Received: clf of type {type(clf).__name__}. "
             "Pass gx.load_classifier(model)."
+        )
+    if not isinstance(data, Dataset):
+        raise DatasetError(
+            f"Expected data from load_dataset. Received: data of type {type(data).__name__}. "
+            "Pass gx.load_dataset(name), or a gx.Dataset of your arrays."
         )
     chosen = choose(options.metrics)
     regions = None
@@ -127,7 +134,8 @@ def prepare(clf: Classifier, data: Dataset, options: Options, *, processes: int 
         drawn=questions.rows_of_first(options.monotonicity_images or questions.images),
         clock=Clock(warm_up=chosen.run_time, processes=processes),
     )
-    return Evaluation(plan, data, _settings(options, plan, data, [source.name for source in sources]))
+    settings = _settings(options, plan, data, [source.name for source in sources])
+    return Evaluation(plan, data, settings, find_doubts(sources, questions, data))
 
 
 def _setting(clf: Classifier, options: Options, flips: int) -> Setting:

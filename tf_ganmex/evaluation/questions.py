@@ -58,12 +58,17 @@ class Questions:
     @property
     def starts(self) -> np.ndarray:
         """The first row of every image."""
-        return np.flatnonzero(np.append(True, self.image[1:] != self.image[:-1]))
+        return _starts(self.image)
 
     @property
     def images(self) -> int:
         """How many images there are."""
         return len(self.starts)
+
+    @property
+    def drawn(self) -> int:
+        """How many images were drawn, those that were left out included."""
+        return self.images + self.misclassified + self.of_target
 
     def rows_of_first(self, images: int) -> int:
         """How many rows the first ``images`` images have."""
@@ -72,11 +77,7 @@ class Questions:
 
     def per_image(self, values: np.ndarray) -> np.ndarray:
         """Means over the questions of each image of values (m, ...) of the first m rows; NaN is left out of a mean."""
-        starts = self.starts[self.starts < len(values)]
-        known = ~np.isnan(values)
-        counts = np.add.reduceat(known.astype(np.int64), starts)
-        sums = np.add.reduceat(np.where(known, values, 0).astype(np.float64), starts)
-        return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+        return per_image(values, self.image)
 
     def blocks(self, size: int | None) -> Iterator[slice]:
         """Slices of about ``size`` rows (None: what the size of an image allows) with whole images in each."""
@@ -84,6 +85,20 @@ class Questions:
             size = min(_LARGEST_BLOCK, max(1, _BLOCK_FEATURES // self.pixels[0].size))
         together = len(self) // self.images  # as many for every image: one, or one for each other class
         return row_slices(len(self), max(1, check_count(size, "block_size") // together) * together)
+
+
+def per_image(values: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Means over the rows of each image of values (m, ...) of the first m rows; NaN is left out of a mean."""
+    starts = _starts(image)
+    starts = starts[starts < len(values)]
+    known = ~np.isnan(values)
+    counts = np.add.reduceat(known.astype(np.int64), starts)
+    sums = np.add.reduceat(np.where(known, values, 0).astype(np.float64), starts)
+    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+
+
+def _starts(image: np.ndarray) -> np.ndarray:
+    return np.flatnonzero(np.append(True, image[1:] != image[:-1]))
 
 
 def ask(clf: Classifier, data: Dataset, options: Options) -> Questions:
@@ -118,7 +133,8 @@ def ask(clf: Classifier, data: Dataset, options: Options) -> Questions:
     if len(asked) == 0:
         raise OptionError(
             f"Expected images to evaluate. Received: none, for {misclassified} are mis-classified and "
-            f"{of_target.sum()} of the target class. Raise limit, or keep_misclassified=True."
+            f"{of_target.sum()} of the target class. Pass a larger limit, or keep_misclassified=True; "
+            "or see with ganmex test-classifier whether the labels, the order of the classes and the value range fit."
         )
     which = np.repeat(asked, target.shape[1])
     return Questions(

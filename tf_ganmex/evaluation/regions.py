@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,17 +21,23 @@ class Regions:
     """The relevant region of each question.
 
     ``relevant`` is None for those of the dataset's masks (BAM's objects, or their complement where scenes differ),
-    ``"edges"`` for all but the vertical edge strips (SVHN), or a mask (h, w), or one for each test image (n, h, w).
+    ``"edges"`` for all but the vertical edge strips (SVHN), or a mask (h, w), or one for each test image (n, h, w), or
+    a .npy file of these. ``where`` says it in words.
     """
 
     def __init__(self, data: Dataset, relevant: Any, edge_width: int):
         self.data = data
         height, width, _ = data.image_shape
-        if isinstance(relevant, str):
-            if relevant != EDGES:
-                raise OptionError(f"Expected relevant to be {EDGES!r}, a mask or None. Received: {relevant!r}.")
-            relevant = ~metrics.edge_strips((height, width), edge_width)
         self.of_objects = relevant is None
+        self.where = "the masks given"
+        if self.of_objects:
+            self.where = f"the objects of {data.name}, or around them where the scenes differ"
+        if isinstance(relevant, str) and relevant == EDGES:
+            self.where = f"all but the vertical edge strips of {edge_width} pixels"
+            relevant = ~metrics.edge_strips((height, width), edge_width)
+        elif isinstance(relevant, str | os.PathLike):
+            self.where = f"the masks in {Path(relevant).name}"
+            relevant = _read(relevant)
         relevant = data.masks_test if self.of_objects else relevant
         if relevant is None:
             raise OptionError(
@@ -55,6 +63,16 @@ class Regions:
             asked = (objects[same, ..., None], part.origin[same], part.target[same])
             found[same] = metrics.bam_relevant_mask(*asked, names, scenes=scenes)[..., 0]
         return found
+
+
+def _read(path: str | os.PathLike[str]) -> np.ndarray:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise OptionError(
+            f"Expected relevant to be {EDGES!r}, masks, or a .npy file of them. "
+            f"Received: relevant={os.fspath(path)!r} ({error})."
+        ) from error
 
 
 def _check(relevant: Any, shape: tuple[int, ...]) -> np.ndarray:

@@ -47,12 +47,24 @@ class Source:
         make: (x, target) -> images.
         fingerprint: what tells it from others; None: its images do.
         of_training: whether its images are training images of the target.
+        of_another: whether it is a GANMEX that was trained for another classifier.
     """
 
     name: str
     make: Callable[[np.ndarray, np.ndarray], np.ndarray]
     fingerprint: str | None
     of_training: bool = False
+    of_another: bool = False
+
+    def images(self, x: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """Baselines of images (n, h, w, c); BaselineError unless there is one for each, of its shape."""
+        made = np.asarray(self.make(x, target))
+        if made.shape != x.shape:
+            raise BaselineError(
+                f"Expected the baseline {self.name!r} to make images of shape {x.shape}, one for each image. "
+                f"Received: shape={made.shape}. Return as many as x, in their order."
+            )
+        return made
 
 
 class TrainingImages:
@@ -94,17 +106,19 @@ def find_sources(clf: Classifier, questions: Questions, training: TrainingImages
     if chosen is None:
         chosen = DEFAULT_BASELINES if ganmex is None else (*DEFAULT_BASELINES, GANMEX_NAME)
     if not isinstance(chosen, Mapping):
-        return [_named(clf, training, name, ganmex) for name in dict.fromkeys(chosen)]
-    return [
-        _named(clf, training, given, ganmex, name) if isinstance(given, str) else _given(clf, questions, name, given)
-        for name, given in chosen.items()
-    ]
+        chosen = {name: name for name in chosen}
+    found = []
+    for name, given in chosen.items():
+        if not isinstance(given, str):
+            found.append(_given(clf, questions, name, given))
+        elif given == GANMEX_NAME:
+            found.append(_ganmex(clf, questions, name, ganmex))
+        else:
+            found.append(_named(clf, training, name, given))
+    return found
 
 
-def _named(clf: Classifier, training: TrainingImages, kind: str, ganmex: Any, name: str | None = None) -> Source:
-    name = name or kind
-    if kind == GANMEX_NAME:
-        return _ganmex(name, ganmex)
+def _named(clf: Classifier, training: TrainingImages, name: str, kind: str) -> Source:
     if kind in ("zero", "maximum"):
         constant = baselines.zero() if kind == "zero" else baselines.maximum()
         return Source(name, constant.in_value_range(clf.value_range), digest(kind, clf.value_range))
@@ -115,23 +129,38 @@ def _named(clf: Classifier, training: TrainingImages, kind: str, ganmex: Any, na
         return Source(name, nearest, digest(kind, training.fingerprint), of_training=True)
     if kind == "random_sample":
         return Source(name, training.samples, digest(kind, training.fingerprint, training.seed), of_training=True)
-    raise OptionError(f"Expected baselines among {', '.join(NAMES)}. Received: {kind!r}. Give others as name=baseline.")
+    raise OptionError(
+        f"Expected baselines among {', '.join(NAMES)}. Received: {kind!r}. Give others in a dict {{name: baseline}}."
+    )
 
 
-def _ganmex(name: str, ganmex: Any) -> Source:
+def _ganmex(clf: Classifier, questions: Questions, name: str, ganmex: Any) -> Source:
     model = getattr(ganmex, "__self__", ganmex)  # of gan.generate
     if not isinstance(model, GANMEX):
         raise OptionError(
             f"Expected ganmex, a GANMEX model, for the baseline {GANMEX_NAME!r}. Received: {type(ganmex).__name__}. "
             "Pass gx.load_ganmex(path, clf), or leave the baseline out."
         )
-    return Source(name, model.generate, digest(model.options, *model.generator.get_weights()))
+    theirs = model.classifier
+    made_for = tuple(theirs.input_shape), theirs.num_classes, tuple(theirs.value_range)
+    asked = questions.pixels.shape[1:], clf.num_classes, tuple(clf.value_range)
+    if made_for != asked:
+        raise BaselineError(
+            f"Expected the GANMEX {name!r} to be for images, classes and value range {asked}. Received: one trained "
+            f"for {made_for}. Pass one that was trained for this classifier."
+        )
+    return Source(
+        name,
+        model.generate,
+        digest(model.options, *model.generator.get_weights()),
+        of_another=bool(clf.fingerprint) and theirs.fingerprint != clf.fingerprint,
+    )
 
 
 def _given(clf: Classifier, questions: Questions, name: str, baseline: Any) -> Source:
     """A baseline of the user's own: of a callable, its images alone tell it from others."""
     if isinstance(getattr(baseline, "__self__", baseline), GANMEX):
-        return _ganmex(name, baseline)
+        return _ganmex(clf, questions, name, baseline)
     first = questions[:1]
     checked = check_baseline(pose(clf, first.x, first.origin, first.target, "logit"), baseline)
     if callable(checked):

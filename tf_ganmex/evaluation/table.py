@@ -6,15 +6,17 @@ import csv
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tf_ganmex.errors import OptionError
+from tf_ganmex.evaluation.questions import per_image
 from tf_ganmex.files import replaced, write_text
-from tf_ganmex.metrics.bootstrap import Interval
+from tf_ganmex.metrics.bootstrap import Interval, bootstrap_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,7 +26,7 @@ ARROWS = {
     "gini": "↑", "gini_shifted": "↑", "faithfulness": "↑", "monotonicity": "↑", "inverse_localization": "↓",
     "assigned": "↑", "fid": "↓", "run_time": "↓",
 }  # fmt: skip
-REFERENCES = ("D_intra", "D_inter")  # rows of distances that are of no baseline
+REFERENCES: tuple[str, str] = ("D_intra", "D_inter")  # rows of distances that are of no baseline
 UNITS = {"run_time": "s/image"}
 _WITHOUT_SCALE = ("run_time", "fid")  # three digits, wherever they are
 _WIDTH_OF_FILES = 140  # characters, where the output is no terminal
@@ -114,7 +116,50 @@ class EvaluationTable:
 
     def __getitem__(self, key: Key) -> Row:
         """The row of (metric, method, baseline); method "" for a metric of the baselines themselves."""
-        return {(row.metric, row.method, row.baseline): row for row in self.rows}[key]
+        rows = {(row.metric, row.method, row.baseline): row for row in self.rows}
+        if key not in rows:
+            raise KeyError(_absent(key, rows))
+        return rows[key]
+
+    def compare(self, metric: str, first: tuple[str, str], second: tuple[str, str]) -> Interval:
+        """How much greater a metric is for one column than for another, image by image.
+
+        The columns are measured on the same images, so that the interval of their difference is narrower than those of
+        the two means tell: where it does not hold 0, they differ.
+
+        Args:
+            metric: its name; any but run_time and fid, which have no number for each image.
+            first: (method, baseline); method "" for a metric of the baselines themselves.
+            second: what is subtracted.
+
+        Returns:
+            The mean of the differences over images, those of several targets entering with their mean, with its 95 %
+            bootstrap interval; images for which the metric is not defined in both are left out and counted.
+
+        Raises:
+            OptionError: for a metric or column that the table does not hold for each image.
+        """
+        columns = []
+        for column in (first, second):
+            key = (metric, *column)
+            if key not in self.values:
+                raise OptionError(_absent(key, self.values))
+            columns.append(self.values[key])
+        return bootstrap_interval(per_image(columns[0] - columns[1], self.image))
+
+    def to_dataframe(self) -> Any:
+        """The rows as a pandas.DataFrame, with a column for each attribute of :class:`Row`.
+
+        Raises:
+            OptionError: where pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise OptionError(
+                f"Expected pandas. Received: {error}. Install it (pip install pandas), or take to_csv."
+            ) from error
+        return pd.DataFrame([asdict(row) for row in self.rows], columns=[field.name for field in fields(Row)])
 
     def __repr__(self) -> str:
         """How large it is."""
@@ -217,6 +262,15 @@ def heading(metric: str) -> str:
     """A metric's name, with an arrow to the better side, and its unit."""
     arrow = "↑" if metric.startswith("aopc_") else ARROWS.get(metric, "")
     return " ".join(part for part in (metric, UNITS.get(metric, ""), arrow) if part)
+
+
+def _absent(key: Any, keys: Collection[Key]) -> str:
+    """Says what there is instead: of the metric where it is known, the columns; otherwise the metrics."""
+    metric = key[0] if isinstance(key, tuple) and key else key
+    columns = [" × ".join(filter(None, known[1:])) for known in keys if known[0] == metric]
+    metrics = dict.fromkeys(known[0] for known in keys)
+    there = f"{metric} of {', '.join(columns)}" if columns else f"metrics {', '.join(metrics)}"
+    return f"Expected (metric, method, baseline) of the table. Received: {key!r}. It holds {there}."
 
 
 def _markdown(title: str, head: Sequence[str], lines: Sequence[tuple[list[str], list[Row | None]]]) -> str:

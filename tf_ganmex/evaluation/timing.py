@@ -10,12 +10,24 @@ from typing import TypeVar
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
+from rich.text import Text
 
 Result = TypeVar("Result")
 SECONDS, ROWS, WARM, PROCESSES = range(4)  # the places in a timing
 _BETWEEN_LINES = 20  # seconds
 _SPEED_OVER = 600  # seconds
+_ESTIMATED_FROM = 0.02  # of all that is to be done
+_BAR, _NUMBERS = 20, 44  # characters, of the bar, and of the count and times with the gaps between them
 
 
 class Clock:
@@ -54,12 +66,12 @@ class Reporter:
         self._lines = shown and not console.is_terminal
         self._start = self._said = time.monotonic()
         columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
+            TextColumn("{task.description}", table_column=_narrow(console.width - _BAR - _NUMBERS)),
+            BarColumn(_BAR),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
-            TimeRemainingColumn(),
+            _Remaining(),
         )
         self._bar = Progress(
             *columns,
@@ -88,6 +100,21 @@ class Reporter:
         now = time.monotonic()
         if self._lines and rows and now - self._said > _BETWEEN_LINES:
             self._said = now
-            left = (now - self._start) * (self.total - self.done) / self.done
-            line = f"{self.done / self.total:4.0%} in {now - self._start:.0f} s, about {left:.0f} s to go"
+            line = f"{self.done / self.total:4.0%} in {now - self._start:.0f} s"
+            if self.done >= _ESTIMATED_FROM * self.total:
+                line += f", about {(now - self._start) * (self.total - self.done) / self.done:.0f} s to go"
             print(line, file=sys.stderr, flush=True)
+
+
+class _Remaining(TimeRemainingColumn):
+    """No guess from what little is done first, compilation above all."""
+
+    def render(self, task: Task) -> Text:
+        """The time, or dashes."""
+        known = task.percentage >= 100 * _ESTIMATED_FROM
+        return super().render(task) if known else Text("-:--:--", style="progress.remaining")
+
+
+def _narrow(width: int) -> Column:
+    """A column that a long text does not widen, for the others would be squeezed."""
+    return Column(max_width=max(width, 10), no_wrap=True, overflow="ellipsis")

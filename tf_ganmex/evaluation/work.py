@@ -56,7 +56,7 @@ class Made:
         """Baselines (n, h, w, c)."""
         if source.name not in self._made:
             x, target = self.block.x, self.block.part.target
-            made, timing = self.clock(f"baseline {source.name}", len(x), lambda: np.asarray(source.make(x, target)))
+            made, timing = self.clock(f"baseline {source.name}", len(x), lambda: source.images(x, target))
             self._made[source.name], self.timings[source.name] = made, timing
         return self._made[source.name]
 

@@ -40,6 +40,7 @@ class Setup:
         monotonicity_images: how many images monotonicity is measured on; None: all.
         monotonicity_draws: values drawn for each feature.
         stage_steps: that GANMEX is trained on for at each stage of the randomization.
+        stand_alone_steps: that the stand-alone GAN of the randomization is trained for.
         scan_steps: that each generator of the scan is trained for.
         seed: of the order of images, targets, samples and draws.
         jobs: processes.
@@ -57,6 +58,7 @@ class Setup:
     monotonicity_images: int | None = 1000
     monotonicity_draws: int = 100
     stage_steps: int = 200
+    stand_alone_steps: int = 3000
     scan_steps: int = 2000
     seed: int = 0
     jobs: int = 1
@@ -126,6 +128,12 @@ def setup_notes(problem: Problem) -> list[str]:
         notes[0] += f" Paper: {published.accuracy:.1%}."
         theirs = f"{GENERATOR['filters']} filters, {GENERATOR['blocks']} blocks (TF-GAN's StarGAN)"
         notes[1] += f" Paper: {theirs}, {published.steps:,} steps; the weights for this dataset are not published."
+        images = len(problem.data.x_test)
+        if (images, clf.num_classes) != (published.test_images, published.classes):
+            notes.append(
+                f"This is not the paper's {published.title}, which has {published.test_images:,} test images of "
+                f"{published.classes} classes: the published numbers are those of other data."
+            )
     notes.append(
         f"`{problem.setup.command}`; seed {problem.setup.seed}; {os.cpu_count()} cores, tf-ganmex "
         f"{tf_ganmex.__version__}, TensorFlow {tf.__version__}, Keras {keras.__version__}."

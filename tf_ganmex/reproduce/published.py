@@ -15,7 +15,12 @@ COLUMNS: tuple[Place, ...] = (
     *(("deeplift", baseline) for baseline in BASELINES),
     *(("occlusion", baseline) for baseline in BASELINES),
 )
-_METHOD_LABELS = {"integrated_gradients": "IG", "expected_gradients": "EG", "deeplift": "DeepLIFT"}
+_METHOD_LABELS = {
+    "integrated_gradients": "IG",
+    "expected_gradients": "EG",
+    "deeplift": "DeepLIFT",
+    "deepshap": "DeepSHAP",
+}
 _BASELINE_LABELS = {"nearest": "MDTS", "random_sample": "random", "ganmex": "GANMEX"}
 
 
@@ -41,6 +46,7 @@ class Data:
         accuracy: of the classifier on them.
         steps: of the training of GANMEX.
         hours: that it took.
+        classes: how many.
     """
 
     title: str
@@ -48,6 +54,7 @@ class Data:
     accuracy: float
     steps: int
     hours: float
+    classes: int = 10
 
 
 DATASETS = {
