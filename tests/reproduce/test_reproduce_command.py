@@ -6,39 +6,13 @@ import csv
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
-import tf_ganmex as gx
-from tf_ganmex._backend import keras
 from tf_ganmex.cli import main
 from tf_ganmex.reproduce.published import COLUMNS, label
 
-SHAPE, CLASSES = (12, 12, 1), 4
 FAST = ["--steps", "3", "--monotonicity-images", "4", "--monotonicity-draws", "2", "--jobs", "1"]
 ROAR = ["--roar-images", "24", "--roar-pairs", "1", "--roar-repeats", "1"]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Models that were never trained, and random images with the labels that the classifier gives them."""
-    folder = tmp_path_factory.mktemp("reproduce")
-    keras.utils.set_random_seed(0)
-    layers = [keras.layers.Conv2D(4, 3, strides=2, activation="relu"), keras.layers.Flatten()]
-    model = keras.Sequential([keras.Input(SHAPE), *layers, keras.layers.Dense(CLASSES)])
-    rng = np.random.default_rng(0)
-    x_train, x_test = rng.random((160, *SHAPE), np.float32), rng.random((40, *SHAPE), np.float32)
-    *weights, bias = model.get_weights()
-    model.set_weights([*(10 * w for w in weights), bias])
-    model.set_weights([*model.get_weights()[:-1], bias - model.predict(x_train, verbose=0).mean(0)])
-    (folder / "models").mkdir()
-    model.save(folder / "models" / "classifier.keras")
-    clf = gx.load_classifier(model)
-    gx.GANMEX(clf, filters=4, blocks=1, seed=0).save(folder / "models" / "ganmex")
-    labels = {"y_train": clf.predict(x_train), "y_test": clf.predict(x_test)}
-    assert np.unique(labels["y_train"]).size == CLASSES
-    np.savez(folder / "mnist.npz", x_train=x_train, x_test=x_test, **labels)
-    return folder
 
 
 def run(folder, *arguments) -> int:

@@ -116,3 +116,17 @@ def test_what_cannot_follow_a_classifier(gan, clf, data, tmp_path):
     gan.save(tmp_path / "without", discriminator=False)
     with pytest.warns(UserWarning, match="saved without its discriminator"):
         ganmex_per_stage(gx.load_ganmex(tmp_path / "without", clf), data, folder=tmp_path)
+
+
+def test_where_logits_hardly_differ_the_classification_weighs_more(gan, clf, data, tmp_path):
+    spread = clf.logits(data.x_train).std(1).mean()
+    weights = clf.weights
+    for wanted, factor in ((2.0, 1.0), (0.25, 2.0), (0.01, 50.0), (0.0, 1.0)):
+        other = clf.with_weights({name: value * np.float32(wanted / spread) for name, value in weights.items()})
+        usual = gan.options.classification_weight
+        assert gx.sanity.stage_weight(gan, other, data) == pytest.approx(usual * factor, rel=5e-3)
+    made = ganmex_per_stage(gan, data, folder=tmp_path, steps=1).make(
+        clf.with_weights({name: value * np.float32(0.25 / spread) for name, value in weights.items()})
+    )
+    assert made.__self__.options.classification_weight == pytest.approx(2 * usual, rel=5e-3)
+    assert gan.options.classification_weight == usual

@@ -60,7 +60,7 @@ def test_similarities_are_those_of_the_maps_of_each_stage(check, clf, x):
             np.testing.assert_allclose(check.similarities[stage, "IG", "image"][name], value, atol=1e-5)
         np.testing.assert_allclose(check.maps[stage, "IG", "image"], maps[:2], atol=1e-6)
         told = stages[stage].predict(x[::-1]) == TARGET
-        np.testing.assert_array_equal(check.assigned[stage, "image"], told)
+        np.testing.assert_array_equal(check.of_baselines[stage, "image"]["assigned"], told)
 
 
 def test_a_baseline_per_stage_is_made_for_its_classifier_once_and_others_once_at_all(clf, x):
@@ -85,6 +85,10 @@ def test_a_baseline_per_stage_is_made_for_its_classifier_once_and_others_once_at
     for count, stage in enumerate(("original", *STAGES), start=1):
         np.testing.assert_allclose(found.images[stage, "follows"], 0.1 * count, rtol=1e-6)
         np.testing.assert_array_equal(found.images[stage, "plain"], 1 - x[:1])
+        measured = found.of_baselines[stage, "follows"]
+        np.testing.assert_allclose(measured["moved"], 0.1 * (count - 1) * 8, atol=1e-6)  # 8 x 8 pixels
+        np.testing.assert_allclose(measured["distance"], np.linalg.norm((x - 0.1 * count).reshape(COUNT, -1), axis=1))
+        assert not found.of_baselines[stage, "plain"]["moved"].any()
 
 
 def test_methods_get_the_baselines_that_they_can_use(clf, x):
@@ -116,7 +120,7 @@ def test_without_a_target_for_each_image(clf, x, target):
     given = {"zero": baselines.zero()} | ({"nearest": nearest} if target else {})
     found = randomization_test(clf, x, ORIGIN, target, methods=["gradient", "deeplift"], baselines=given, stages=stages)
     assert ("deeplift", "zero") in found.columns
-    assert not found.assigned
+    assert not any("assigned" in measured for measured in found.of_baselines.values())
     if target:
         expected = gx.attributions.deeplift(stages[0][1], x, ORIGIN, "average", nearest)
         np.testing.assert_allclose(found.maps["c", "deeplift", "nearest"], expected[:4], atol=1e-6)
@@ -146,7 +150,7 @@ def test_tables_and_pictures(check, tmp_path):
     assert sorted(path.name for path in paths) == ["curves.png", "maps_0.png", "maps_1.png", "sanity.csv", "sanity.md"]
     with open(tmp_path / "sanity.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 4 * 4 * 4 + 5 * 2
+    assert len(rows) == 4 * 4 * 4 + 5 * 2 * 3
     (row,) = (r for r in rows if (r["stage"], r["method"], r["baseline"], r["measure"]) == ("d", "IG", "image", "ssim"))
     assert float(row["mean"]) == pytest.approx(check.similarities["d", "IG", "image"]["ssim"].mean())
     figure = check.plot_curves(["ssim"])
@@ -157,6 +161,33 @@ def test_tables_and_pictures(check, tmp_path):
         check.plot_curves(["likeness"])
     with pytest.raises(OptionError, match="index below 2"):
         check.plot_maps(2)
+    with pytest.raises(OptionError, match=r"Expected columns among .*Received: \('IG', 'white'\)"):
+        check.plot_maps(columns=[("IG", "white")])
+    titles = {text.get_text() for text in check.plot_maps(columns=[("edges", "image")]).texts}
+    assert {"image: baseline", "edges × image"} <= titles and "IG × image" not in titles
+
+
+def test_many_columns_have_panels_by_method():
+    names = [*((method, baseline) for method in ("IG", "DeepLIFT") for baseline in "abcd"), ("EG", "samples")]
+    values = {name: np.full(4, 0.1 * place) for place, name in enumerate(names)}
+    check = gx.sanity.SanityCheck(
+        stages=("out",),
+        columns=tuple(names),
+        similarities={("out", *name): {"ssim": values[name], "hog": values[name]} for name in names},
+        of_baselines={},
+        x=np.zeros((0, 4, 4, 1)),
+        maps={},
+        images={},
+        value_range=(0.0, 1.0),
+    )
+    figure = check.plot_curves()
+    panels = [axes for axes in figure.axes if axes.get_lines()]
+    assert [axes.get_ylabel() for axes in panels] == ["IG", "", "DeepLIFT", ""]
+    assert [axes.get_title() for axes in panels[:2]] == ["ssim", "hog"]
+    ends = [[line.get_ydata()[-1] for line in axes.get_lines() if len(line.get_ydata()) == 2][:5] for axes in panels]
+    np.testing.assert_allclose(ends[0], [0, 0.1, 0.2, 0.3, 0.8], atol=1e-9)  # with that of the single column
+    np.testing.assert_allclose(ends[2][:4], [0.4, 0.5, 0.6, 0.7])
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == {*"abcd", "EG × samples"}
 
 
 # --- random logit -----------------------------------------------------------------------------------------------------

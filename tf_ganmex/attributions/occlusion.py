@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_ganmex.attributions.exact import exact_contrast, exact_scores
+from tf_ganmex.attributions.local import LocalChanges, local_changes
 from tf_ganmex.attributions.problem import (
     Baseline,
     Problem,
@@ -106,6 +107,10 @@ def _drops(
     drops = np.zeros((len(problem), len(corners)), clf.dtype)
     if len(rows) == 0:
         return drops
+    local = local_changes(problem, evaluations, len(rows), size[0])
+    if local:
+        drops[rows, windows] = _local_drops(local, baselines, rows, corners[windows], size)
+        return drops
     # First the images as they are, by a window outside of them: what the classifier does not see drops exactly nothing.
     images = np.unique(rows)
     rows = np.concatenate([images, rows])
@@ -122,6 +127,22 @@ def _drops(
     whole, first = np.zeros(len(problem)), len(images)
     whole[images] = deltas[:first]
     drops[rows[first:], windows[first:]] = whole[rows[first:]] - deltas[first:]
+    return drops
+
+
+def _local_drops(
+    local: LocalChanges, baselines: np.ndarray, rows: np.ndarray, corners: np.ndarray, size: tuple[int, int, int]
+) -> np.ndarray:
+    """Those of ``_drops``, by evaluating windows alone."""
+    differences = baselines - local.problem.x
+    windows = np.lib.stride_tricks.sliding_window_view(differences, size[:2], (1, 2))  # (n, h', w', c, window, window)
+    drops = np.empty(len(rows))
+    for part in row_slices(len(rows), max(1, local.at_once // size[0] ** 2)):
+        row, (top, left, channel) = rows[part], corners[part].T
+        change = np.moveaxis(windows[row, top, left], 1, -1)
+        if size[2] == 1:
+            change = change * (np.arange(change.shape[-1]) == channel[:, None, None, None])
+        drops[part] = -local(row, corners[part, :2], change.astype(differences.dtype))
     return drops
 
 

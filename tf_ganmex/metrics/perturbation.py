@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tf_ganmex.attributions.local import local_flips
 from tf_ganmex.attributions.problem import (
     check_count,
     evaluations_at_once,
@@ -61,6 +62,9 @@ def perturbation_curve(
     features = maps[0].size
     flips = features if flips is None else min(check_count(flips, "flips"), features)
     evaluations = evaluations_at_once(problem, batch_size)
+    local = local_flips(problem, flips, evaluations)
+    if local:
+        return local.curve(attribution_ranks(maps), flips)
     steps = even_batches(flips + 1, evaluations)
     batch = min(len(problem), max(1, evaluations // steps))
     low, high = clf.value_range

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_ganmex.attributions.exact import exact_contrast, exact_scores
+from tf_ganmex.attributions.local import LocalChanges, local_changes
 from tf_ganmex.attributions.problem import Problem, pad_rows, power_of_two, row_slices
 from tf_ganmex.classifier import Classifier
 
@@ -22,8 +23,12 @@ class SingleChanges:
     def __init__(self, problem: Problem, evaluations: int, total: int):
         """Of ``total`` changes of a problem, ``evaluations`` or fewer at a time."""
         clf, score = problem.clf, problem.score
-        at_once = min(evaluations, power_of_two(total))
         self.problem = problem
+        self.local = local_changes(problem, evaluations, total)
+        if self.local:
+            self.at_once = self.local.at_once
+            return
+        at_once = min(evaluations, power_of_two(total))
         self.at_once = at_once
         self.kernel = clf.kernel(("single changes", score), lambda: _changed_deltas(clf, score))
         self.contrast = exact_contrast(problem)
@@ -36,7 +41,20 @@ class SingleChanges:
 
     def __call__(self, rows: np.ndarray, features: np.ndarray, values: np.ndarray) -> np.ndarray:
         """The changes when of the image ``rows[k]`` the feature ``features[k]`` becomes ``values[k]``, (k,)."""
+        if self.local:
+            return self._local_changes(self.local, rows, features, values)
         return self._deltas(rows, features, values) - self.unchanged[rows]
+
+    def _local_changes(
+        self, local: LocalChanges, rows: np.ndarray, features: np.ndarray, values: np.ndarray
+    ) -> np.ndarray:
+        _, _, width, depth = self.problem.x.shape
+        pixels, channels = np.divmod(features, depth)
+        top, left = np.divmod(pixels, width)
+        differences = np.zeros((len(rows), 1, 1, depth), self.problem.x.dtype)
+        own = self.problem.x[rows, top, left, channels]
+        differences[np.arange(len(rows)), 0, 0, channels] = values.astype(own.dtype) - own
+        return local(rows, np.stack([top, left], 1), differences)
 
     def _deltas(self, rows: np.ndarray, features: np.ndarray, values: np.ndarray) -> np.ndarray:
         clf = self.problem.clf

@@ -1,20 +1,18 @@
-"""The figures of the GANMEX paper that need more than the models at hand: randomized classifiers, other generators."""
+"""The figures of the GANMEX paper about images that are classified wrong and about other weights of the losses."""
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from tf_ganmex import attributions, baselines, plotting
-from tf_ganmex.draws import other_classes
-from tf_ganmex.files import replaced
+from tf_ganmex import plotting
+from tf_ganmex.files import write_text
 from tf_ganmex.misclassification import explain_misclassified, plot_misclassified
-from tf_ganmex.reproduce.problem import Problem
+from tf_ganmex.reproduce.claims import FAILS, HOLDS
+from tf_ganmex.reproduce.problem import Problem, setup_notes
+from tf_ganmex.reproduce.trained import Spent, Told, checkpoint_steps, kept_folder, many_generators, options_of, say
 from tf_ganmex.training import Recipe, in_value_range
-from tf_ganmex.training.scan import WEIGHTS, plot_scan, scan_table, scan_weights, scanned_images, write_scan
+from tf_ganmex.training.scan import WEIGHTS, Trial, plot_scan, scan_table, scan_weights, scanned_images, write_scan
 
 # Similarity as in appendix D, whose figure gives no values for the others.
 SCANNED = {
@@ -22,7 +20,7 @@ SCANNED = {
     "similarity": (0.0, 5.0, 10.0, 20.0, 50.0, 100.0),
     "reconstruction": (0.0, 10.0, 100.0),
 }
-_RANDOMIZED, _SCAN_IMAGES, _MISCLASSIFIED = 100, 1000, 8  # images at most
+_SCAN_IMAGES, _MISCLASSIFIED = 1000, 8  # images at most
 
 
 def misclassified(problem: Problem, folder: Path) -> list[Path]:
@@ -36,77 +34,85 @@ def misclassified(problem: Problem, folder: Path) -> list[Path]:
         options={"integrated_gradients": {"steps": problem.setup.steps}},
         limit=_MISCLASSIFIED,
     )
-    return [plotting.save_figure(plot_misclassified(found), folder / "misclassified.png")]
+    title = "Why the wrong class and not the right one: images, baselines of the right class, maps"
+    return [plotting.save_figure(plot_misclassified(found, title=title), folder / "misclassified.png", dpi=100)]
 
 
-def randomization(problem: Problem, folder: Path) -> list[Path]:
-    """Cascading randomization, with GANMEX trained on at every stage: the paper's figure 3.G."""
-    from tf_ganmex import sanity
-
-    clf, data, setup = problem.clf, problem.data, problem.setup
-    x, y = in_value_range(data.x_test, clf.value_range), data.y_test
-    right = np.flatnonzero(clf.predict(x) == y)[: min(setup.limit or _RANDOMIZED, _RANDOMIZED)]
-    x_train = in_value_range(data.x_train, clf.value_range)
-    follows = sanity.ganmex_per_stage(
-        problem.ganmex, data, folder=setup.keep / "randomized", steps=setup.stage_steps, seed=setup.seed
-    )
-    methods: dict[str, Any] = {
-        "IG": partial(attributions.integrated_gradients, steps=setup.steps),
-        "EG": partial(attributions.expected_gradients, steps=setup.steps, seed=setup.seed),
-        "DeepLIFT": attributions.deeplift,
-    }
-    columns = [(method, name) for method in ("IG", "DeepLIFT") for name in ("zero", "MDTS", "GANMEX")]
-    check = sanity.randomization_test(
-        clf,
-        x[right],
-        y[right],
-        other_classes(y, clf.num_classes, setup.seed)[right],
-        methods=methods,
-        baselines={
-            "zero": baselines.zero().in_value_range(clf.value_range),
-            "MDTS": baselines.nearest(x_train, data.y_train),
-            "GANMEX": follows,
-            "samples": baselines.random_sample(x_train, data.y_train, seed=setup.seed),
-        },
-        columns=[*columns, ("EG", "samples")],
-        stages=sanity.cascading_randomization(clf, seed=setup.seed),
-    )
-    return check.save(folder / "randomization")
-
-
+@many_generators()
 def scan(problem: Problem, folder: Path) -> list[Path]:
     """Generators over the weights of Eq. 9, the others as in the GANMEX at hand: the paper's figure 8."""
     clf, data, setup = problem.clf, problem.data, problem.setup
-    options = problem.ganmex.options.as_dict()
-    base = {name: float(options.pop(f"{name}_weight")) for name in WEIGHTS}
-    seed = setup.seed
-    options.pop("seed", None)
     limit = min(setup.limit or _SCAN_IMAGES, _SCAN_IMAGES)
-    recipe = Recipe(steps=setup.scan_steps)
-    trials = list(
-        scan_weights(
-            clf,
-            data,
-            setup.keep / "scan",
-            SCANNED,
-            base=base,
-            recipe=recipe,
-            limit=limit,
-            seed=seed,
-            verbose=0,
-            **options,
-        )
-    )
-    x, target = scanned_images(clf, data, limit, seed)
+    options = options_of(problem)
+    base = {name: float(options.pop(f"{name}_weight")) for name in WEIGHTS}
+    kept = kept_folder(problem, "scan", clf.fingerprint, sorted(options.items()), setup.scan_steps)
+    spent = Spent(kept / "seconds.json")
+    say(f"scan, {setup.scan_steps} steps each, kept in {kept}")
+    trials = []
+    for trial in scan_weights(
+        clf,
+        data,
+        kept,
+        SCANNED,
+        base=base,
+        recipe=Recipe(steps=setup.scan_steps),
+        limit=limit,
+        every=checkpoint_steps(setup.scan_steps),
+        seed=setup.seed,
+        verbose=0,
+        callbacks=[Told(spent)],
+        **options,
+    ):
+        say(f"{trial.weight} {trial.value:g}: {trial.share:.1%} made the target, distance {trial.distance:.2f}")
+        trials.append(trial)
+    x, target = scanned_images(clf, data, limit, setup.seed)
     shown = len(trials[0].baselines)
     names = [clf.class_names[label] for label in data.y_test[:shown]]
-    titles = [f"{name} to {clf.class_names[t]}" for name, t in zip(names, target, strict=False)]
+    titles = [f"{name} → {clf.class_names[t]}" for name, t in zip(names, target, strict=False)]
     figure = plot_scan(x[:shown], titles, trials, value_range=clf.value_range)
     heading = (
-        f"`{setup.command}`: {len(x)} test images of {data.name}, each against a random other class; {recipe.steps} "
-        f"steps each, seed {seed}; where not varied: {', '.join(f'{name} {value:g}' for name, value in base.items())}."
+        f"# Weights of the losses\n\n`{setup.command}`: {len(x)} test images of {data.name}, each against a random "
+        f"other class; {setup.scan_steps:,} steps each from the same new weights, seed {setup.seed}; where not varied: "
+        f"{', '.join(f'{name} {value:g}' for name, value in base.items())}."
     )
-    with replaced(folder / "scan.md") as temporary:
-        temporary.write_text(f"{heading}\n\n{scan_table(trials)}", encoding="utf-8")
+    notes = [
+        f"Processor time of all trainings: {sum(spent.seconds.values()):.0f} s.",
+        "Each generator is trained once, and for few steps: small differences may be of the training.",
+        *setup_notes(problem),
+    ]
+    parts = [
+        f"{heading}\n\n![Baselines by weight](scan.png)\n\n{scan_table(trials).strip()}",
+        "## Claims of the text\n\n" + "\n".join(f"- {line}" for line in scan_claims(trials)),
+        "## Set-up\n\n" + "\n".join(f"- {note}" for note in notes),
+    ]
+    write_text(folder / "scan.md", "\n\n".join(parts) + "\n")
     write_scan(trials, folder / "scan.csv")
-    return [folder / "scan.md", folder / "scan.csv", plotting.save_figure(figure, folder / "scan.png")]
+    return [folder / "scan.md", folder / "scan.csv", plotting.save_figure(figure, folder / "scan.png", dpi=100)]
+
+
+def scan_claims(trials: Sequence[Trial]) -> list[str]:
+    """What appendix D says about the lowest and highest weights, one line each."""
+    by_weight = {weight: [trial for trial in trials if trial.weight == weight] for weight in WEIGHTS}
+    ends = {
+        weight: (min(each, key=lambda t: t.value), max(each, key=lambda t: t.value))
+        for weight, each in by_weight.items()
+    }
+    classification, similarity, reconstruction = (ends[weight] for weight in WEIGHTS)
+    return [
+        _judged("Low classification loss makes some transformations unsuccessful", "share", *classification),
+        _judged("Similarity loss is the key to a small distance", "distance", *similarity[::-1]),
+        _judged("High similarity loss makes baselines too similar to the image to be of the target", "share",
+                *similarity[::-1]),
+        _judged("High reconstruction loss can lead to incorrect outputs", "share", *reconstruction[::-1]),
+    ]  # fmt: skip
+
+
+def _judged(text: str, measure: str, lower: Trial, higher: Trial) -> str:
+    """Whether ``measure`` is lower in one trial than in the other, and by how much."""
+    low, high = getattr(lower, measure), getattr(higher, measure)
+    sign = "<" if low < high else "≮"
+    words = "share classified as target" if measure == "share" else "distance"
+    return (
+        f"{text} (appendix D): **{HOLDS if low < high else FAILS}**. {words}: {low:.3f} at {lower.weight} "
+        f"{lower.value:g} {sign} {high:.3f} at {higher.value:g}, by {high - low:+.3f}."
+    )

@@ -9,9 +9,10 @@ import numpy as np
 
 from tf_ganmex import attributions, baselines, plotting
 from tf_ganmex.reproduce.baselines_figure import EG, choose, grid
-from tf_ganmex.reproduce.experiments import misclassified, randomization, scan
+from tf_ganmex.reproduce.experiments import misclassified, scan
 from tf_ganmex.reproduce.problem import Problem
 from tf_ganmex.reproduce.published import label
+from tf_ganmex.reproduce.randomization import randomization
 from tf_ganmex.reproduce.tables import measured_maps
 from tf_ganmex.training import in_value_range
 
@@ -49,7 +50,7 @@ def targets(problem: Problem, folder: Path) -> list[Path]:
         value_range=clf.value_range,
         average=True,
     )
-    return [plotting.save_figure(figure, folder / "targets.png")]
+    return [plotting.save_figure(figure, folder / "targets.png", dpi=110)]
 
 
 def baselines_compared(problem: Problem, folder: Path) -> list[Path]:

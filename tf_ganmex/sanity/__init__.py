@@ -1,6 +1,6 @@
 """Sanity checks: whether maps depend on the classifier that they explain, and on the class that they explain."""
 
-from tf_ganmex.sanity.adaptation import PerStage, ganmex_per_stage
+from tf_ganmex.sanity.adaptation import PerStage, ganmex_per_stage, stage_weight
 from tf_ganmex.sanity.layers import Layer, layers_of
 from tf_ganmex.sanity.randomization import cascading_randomization, independent_randomization
 from tf_ganmex.sanity.result import SanityCheck, SimilarityRow
@@ -20,4 +20,5 @@ __all__ = [
     "random_logit_test",
     "randomization_test",
     "similarity",
+    "stage_weight",
 ]

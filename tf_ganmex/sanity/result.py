@@ -21,8 +21,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ORIGINAL = "original"
-ASSIGNED = "assigned"
 Column = tuple[str, str]  # method, baseline; baseline "" for a method without
+# What is measured on a baseline, and what its table is called.
+OF_BASELINES = {
+    "assigned": "share of baselines that the classifier of the stage calls the target",
+    "distance": "L2 distance of a baseline to its image",
+    "moved": "L2 distance of a baseline to the original one",
+}
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,9 @@ class SimilarityRow:
         stage: of the check.
         method: of the maps; "" where a baseline itself was measured.
         baseline: "" for a method without.
-        measure: one of ``sanity.MEASURES``, or ``"assigned"``: the share of baselines that the classifier of the stage
-            calls the target.
+        measure: one of ``sanity.MEASURES``; or, of a baseline itself, ``"assigned"``, the share that the classifier of
+            the stage calls the target, ``"distance"``, the L2 distance to the image, or ``"moved"``, that to the
+            baseline of the original classifier.
         mean: over the images for which it is defined.
         low: lower end of the 95 % bootstrap interval over images.
         high: upper end.
@@ -61,8 +67,8 @@ class SanityCheck:
         stages: what was changed, in order; ``"original"``, with which all are compared, is not among them.
         columns: (method, baseline), baseline "" for a method without.
         similarities: by (stage, method, baseline), what :func:`tf_ganmex.sanity.similarity` returned.
-        assigned: by (stage, baseline), ``"original"`` included, whether the stage's classifier calls the baseline the
-            target (n,); empty where there is no target.
+        of_baselines: by (stage, baseline), ``"original"`` included, the measures (n,) of a baseline by name; no
+            ``"assigned"`` where there is no target.
         x: the first images (m, h, w, c).
         maps: by (stage, method, baseline), ``"original"`` included, their maps (m, h, w, c).
         images: by (stage, baseline), ``"original"`` included, their baselines (m, h, w, c).
@@ -72,7 +78,7 @@ class SanityCheck:
     stages: tuple[str, ...]
     columns: tuple[Column, ...]
     similarities: dict[tuple[str, str, str], dict[str, np.ndarray]]
-    assigned: dict[tuple[str, str], np.ndarray]
+    of_baselines: dict[tuple[str, str], dict[str, np.ndarray]]
     x: np.ndarray
     maps: dict[tuple[str, str, str], np.ndarray]
     images: dict[tuple[str, str], np.ndarray]
@@ -99,8 +105,8 @@ class SanityCheck:
             for column in self.columns
             for stage in self.stages
         }
-        for (stage, baseline), values in self.assigned.items():
-            found[stage, "", baseline, ASSIGNED] = bootstrap_interval(values)
+        for (stage, baseline), measured in self.of_baselines.items():
+            found |= {(stage, "", baseline, name): bootstrap_interval(_rounded(v)) for name, v in measured.items()}
         return found
 
     def rows(self) -> list[SimilarityRow]:
@@ -111,14 +117,14 @@ class SanityCheck:
         ]
 
     def to_markdown(self) -> str:
-        """A table for each similarity, and one of the baselines; a row a column of the check, a column a stage."""
+        """A table for each similarity, and those of the baselines; a row a column of the check, a column a stage."""
         cells = {(row.measure, row.method, row.baseline, row.stage): row for row in self.rows()}
         parts = [_table(f"{name}, with the original maps", self.columns, self.stages, cells, name)
                  for name in self.measures]  # fmt: skip
-        if self.assigned:
-            baselines = dict.fromkeys(("", baseline) for _, baseline in self.assigned)
-            title = "share of baselines that the classifier of the stage calls the target"
-            parts.append(_table(title, list(baselines), (ORIGINAL, *self.stages), cells, ASSIGNED))
+        baselines = list(dict.fromkeys(("", baseline) for _, baseline in self.of_baselines))
+        for name, title in OF_BASELINES.items():
+            if any(name in measured for measured in self.of_baselines.values()):
+                parts.append(_table(title, baselines, (ORIGINAL, *self.stages), cells, name))
         return "\n\n".join(parts) + "\n"
 
     def to_csv(self, path: str | os.PathLike[str]) -> Path:
@@ -146,6 +152,8 @@ class SanityCheck:
     def plot_curves(self, measures: Sequence[str] | None = None, *, title: str | None = None) -> Figure:
         """The similarities by stage, a panel a measure, a line a method and baseline, with 95 % intervals.
 
+        Many lines are parted: a row of panels for each method with several baselines; the others are in the first row.
+
         Args:
             measures: which; None: all.
             title: a line above the figure.
@@ -160,15 +168,16 @@ class SanityCheck:
             raise OptionError(f"Expected measures among {self.measures}. Received: {unknown[0]!r}.")
         return plot_curves(self, measures or self.measures, title=title)
 
-    def plot_maps(self, index: int = 0, *, title: str | None = None) -> Figure:
+    def plot_maps(self, index: int = 0, *, columns: Sequence[Column] | None = None, title: str | None = None) -> Figure:
         """One image's maps, a row a method and baseline, a column a stage; above them baselines that are not plain.
 
         Args:
             index: which of the images that were kept.
+            columns: (method, baseline) to draw, in this order; None: all.
             title: a line above the figure.
 
         Raises:
-            OptionError: for an image that was not kept.
+            OptionError: for an image that was not kept, or an unknown column.
 
         Reference:
             GANMEX paper, Figure 3.G.
@@ -177,12 +186,15 @@ class SanityCheck:
 
         if not 0 <= index < len(self.x):
             raise OptionError(f"Expected index below {len(self.x)}, the images kept. Received: index={index}.")
-        return plot_maps(self, index, title=title)
+        unknown = [column for column in columns or () if tuple(column) not in self.columns]
+        if unknown:
+            raise OptionError(f"Expected columns among {list(self.columns)}. Received: {unknown[0]}.")
+        return plot_maps(self, index, self.columns if columns is None else columns, title=title)
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
-    """Values that differ by rounding alone made equal, for there is no interval to make of them."""
-    return np.round(values, 9)
+    """Values that differ by rounding alone made equal, for there is no interval to make of them; not booleans."""
+    return values if values.dtype == bool else np.round(values, 9)
 
 
 def _table(

@@ -22,7 +22,7 @@ from tf_ganmex.attributions.problem import (
 )
 from tf_ganmex.classifier import Classifier
 from tf_ganmex.errors import OptionError
-from tf_ganmex.metrics.distances import assigned_to
+from tf_ganmex.metrics.distances import assigned_to, baseline_distance
 from tf_ganmex.sanity.adaptation import PerStage
 from tf_ganmex.sanity.randomization import Stage, cascading_randomization
 from tf_ganmex.sanity.result import ORIGINAL, Column, SanityCheck
@@ -67,8 +67,8 @@ def randomization_test(
         shown: how many images to keep the maps of.
 
     Returns:
-        The similarities of each stage's maps to the original ones, and the share of its baselines that its classifier
-        calls the target.
+        The similarities of each stage's maps to the original ones, and of its baselines the share that its classifier
+        calls the target, the distance to their images, and that to the original baselines.
 
     Raises:
         OptionError: for an unknown method or column, or no column at all.
@@ -168,14 +168,16 @@ def _compare(
 ) -> SanityCheck:
     """Makes the maps of every question; compares them with those of the first."""
     originals: dict[Column, np.ndarray] = {}
-    names, similarities, assigned, maps, images = [], {}, {}, {}, {}
+    first_baselines: dict[str, np.ndarray] = {}
+    names, similarities, of_baselines, maps, images = [], {}, {}, {}, {}
     for name, problem, target, made in asked:
         for baseline in dict.fromkeys(baseline for _, baseline in columns if baseline):
             if not callable(made[baseline]):
                 pictures = np.broadcast_to(made[baseline], (len(problem), *made[baseline].shape[1:]))
                 images[name, baseline] = pictures[:shown].mean(1)
-                if problem.target is not None and pictures.shape[1] == 1:
-                    assigned[name, baseline] = assigned_to(problem.clf, pictures[:, 0], problem.target)
+                if pictures.shape[1] == 1:
+                    first = first_baselines.setdefault(baseline, pictures[:, 0])
+                    of_baselines[name, baseline] = _measured(problem, pictures[:, 0], first)
         for column, method in columns.items():
             given = (made[column[1]],) if column[1] else ()
             found = method(problem.clf, problem.x, problem.origin, target, *given, score=problem.score)
@@ -189,12 +191,21 @@ def _compare(
         stages=tuple(names[1:]),
         columns=tuple(columns),
         similarities=similarities,
-        assigned=assigned,
+        of_baselines=of_baselines,
         x=problem.x[:shown],
         maps=maps,
         images=images,
         value_range=problem.clf.value_range,
     )
+
+
+def _measured(problem: Problem, pictures: np.ndarray, first: np.ndarray) -> dict[str, np.ndarray]:
+    """What is measured on the baselines (n, h, w, c) of a question, those of the first question being ``first``."""
+    measured = {} if problem.target is None else {"assigned": assigned_to(problem.clf, pictures, problem.target)}
+    return measured | {
+        "distance": baseline_distance(problem.x, pictures),
+        "moved": baseline_distance(first, pictures),
+    }
 
 
 def _baselines(problem: Problem, given: Mapping[str, Any]) -> dict[str, Baseline]:

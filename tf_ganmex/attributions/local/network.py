@@ -1,0 +1,164 @@
+"""What a change does on windows, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tf_ganmex.attributions.local.blocks import Blocks, Places
+from tf_ganmex.attributions.local.layers import Layer
+from tf_ganmex.attributions.local.parts import evaluate_between, weight_feeds, weights_between
+from tf_ganmex.attributions.local.plan import Plan
+from tf_ganmex.classifier import Classifier
+from tf_ganmex.classifier.graph import TRACING, class_axis_last
+
+Weights = tuple[tf.Tensor, ...]
+Before = Callable[[Layer, tf.Tensor, tf.Tensor], tf.Tensor]  # a window of what a layer read before the change
+
+
+class WindowNetwork:
+    """A classifier's graph as a plan divides it, for any weights: layers on windows, then the rest on everything.
+
+    Attributes:
+        plan: the plan.
+        cut: the tensor between the two.
+        rest: which weights the rest reads.
+        constants: the tensors that the layers read beside the image,
+        called: and those of them that are given to every call.
+    """
+
+    def __init__(self, clf: Classifier, plan: Plan, called: Iterable[Layer]):
+        self.plan = plan
+        self.graph, self.head = clf.graph, clf.head
+        self.cut = plan.layers[-1].result
+        self.rest = weights_between(self.graph, {self.cut}, [self.graph.output])
+        self.constants = list(dict.fromkeys(name for layer in plan.layers for name in layer.constants))
+        self.called = list(dict.fromkeys(name for layer in called for name in layer.constants))
+        self._made: tuple[Weights, dict[str, tf.Tensor], Blocks] | None = None
+        self._make_constants = self.compiled(self._constants_graph, self.weight_specs)
+
+    @property
+    def weight_specs(self) -> tuple[tf.TensorSpec, ...]:
+        """What all weights look like."""
+        return tuple(weight.spec for weight in self.graph.weights)
+
+    def compiled(self, function: Callable, *specs: Any) -> Callable:
+        """A graph of a function of arguments that look like ``specs``."""
+        with TRACING:
+            return tf.function(function, autograph=False).get_concrete_function(*specs)
+
+    def blocks(self, weights: Weights) -> Blocks:
+        """The blocks for these weights; those for the last ones are kept."""
+        return self._for_weights(weights)[1]
+
+    def called_constants(self, weights: Weights) -> tuple[tf.Tensor, ...]:
+        """The values of the tensors in ``called``."""
+        return tuple(self._for_weights(weights)[0][name] for name in self.called)
+
+    def known(self, constants: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The tensors in ``called`` by name."""
+        return dict(zip(self.called, constants, strict=True))
+
+    def rest_weights(self, weights: Weights) -> Weights:
+        """The weights that the rest reads."""
+        return tuple(weights[number] for number in self.rest)
+
+    def _for_weights(self, weights: Weights) -> tuple[dict[str, tf.Tensor], Blocks]:
+        if self._made is None or self._made[0] is not weights:
+            constants = dict(zip(self.constants, self._make_constants(weights), strict=True))
+            self._made = weights, constants, self.make_blocks(constants)
+        return self._made[1:]
+
+    def make_blocks(self, constants: Mapping[str, tf.Tensor]) -> Blocks:
+        """The blocks for these constants."""
+        return Blocks(self.plan, constants)
+
+    # --- inside of graphs
+
+    def _constants_graph(self, weights: Weights) -> tuple[tf.Tensor, ...]:
+        return evaluate_between(self.graph, weight_feeds(self.graph, weights), self.constants)
+
+    def raw(self, cut: tf.Tensor, rest: Sequence[tf.Tensor]) -> tf.Tensor:
+        """The classifier's raw outputs, of the tensor at the cut and the weights behind it; in its precision."""
+        names = [f"{self.graph.weights[number].node}:0" for number in self.rest]
+        feeds = {name: tf.cast(weight, cut.dtype) for name, weight in zip(names, rest, strict=True)} | {self.cut: cut}
+        (raw,) = evaluate_between(self.graph, feeds, [self.graph.output])
+        return class_axis_last(raw, self.graph.classes)
+
+    def change_at_cut(
+        self,
+        change: tf.Tensor,
+        before: Before,
+        known: Mapping[str, tf.Tensor],
+        matrices: Sequence[tf.Tensor],
+        places: Sequence[Places],
+    ) -> tf.Tensor:
+        """How the window of the tensor at the cut changes when that of the image does."""
+        left = list(matrices)
+        for layer, by_matrix, where in zip(self.plan.layers, self.plan.by_matrix, places, strict=False):
+            if by_matrix:
+                change = _by_matrix(layer, change, left.pop(0), where)
+            elif layer.is_linear:
+                change = _linear(layer, change, known, where)
+            else:
+                first, sizes, *fit = where
+                unchanged = before(layer, first, sizes)
+                value = unchanged + (fitted(change, *fit[:3]) if fit else change)
+                change = self.result(layer, value, known, *fit[3:]) - self.result(layer, unchanged, known, *fit[3:])
+        return change
+
+    def result(
+        self, layer: Layer, value: tf.Tensor, known: Mapping[str, tf.Tensor], beyond: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """What a layer makes of a window, with ``beyond`` the padding at the borders of the map."""
+        if layer.kind == "maximum":
+            value = tf.pad(value, beyond, constant_values=value.dtype.min)
+            return tf.nn.max_pool2d(value, layer.size, layer.stride, "VALID")
+        if layer.slides:
+            return sliding(layer, tf.pad(value, beyond), known)
+        if layer.kind == "pad":
+            return tf.pad(value, beyond)
+        feeds = {name: known[name] for name in layer.constants} | {layer.source: value}
+        return evaluate_between(self.graph, feeds, [layer.result])[0]
+
+    def whole_change(self, change: tf.Tensor, places: Sequence[Places]) -> tf.Tensor:
+        """The change of the whole tensor at the cut, of that of its window."""
+        last = self.plan.layers[-1]
+        return tf.ensure_shape(change if last.ends else tf.pad(change, *places[-1]), (None, *last.shape))
+
+
+def _by_matrix(layer: Layer, change: tf.Tensor, matrix: tf.Tensor, where: Places) -> tf.Tensor:
+    change = tf.reshape(change, (tf.shape(change)[0], -1)) @ matrix
+    if layer.ends:
+        return change
+    return tf.ensure_shape(tf.reshape(change, *where), (None, None, None, layer.shape[-1]))
+
+
+def _linear(layer: Layer, change: tf.Tensor, known: Mapping[str, tf.Tensor], where: Places) -> tf.Tensor:
+    if layer.kind == "scale":
+        return change * known[layer.constants[0]]
+    if layer.kind == "mean":
+        return tf.reshape(tf.reduce_sum(change, [1, 2]) / (layer.size[0] * layer.size[1]), (-1, *layer.shape))
+    return sliding(layer, fitted(change, *where), known) if layer.slides else change
+
+
+def fitted(change: tf.Tensor, first: tf.Tensor, sizes: tf.Tensor, paddings: tf.Tensor) -> tf.Tensor:
+    """A slice of a window, with zeros around it."""
+    return tf.pad(tf.slice(change, first, sizes), paddings)
+
+
+def sliding(layer: Layer, value: tf.Tensor, known: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    """A linear layer with windows on a map that has its padding."""
+    if layer.kind == "average":
+        return tf.nn.avg_pool2d(value, layer.size, layer.stride, "VALID")
+    kernel = known[layer.constants[0]]
+    if layer.kind == "depthwise":
+        return tf.nn.depthwise_conv2d(value, kernel, (1, *layer.stride, 1), "VALID")
+    return tf.nn.conv2d(value, kernel, layer.stride, "VALID", dilations=layer.dilation)
+
+
+def free_axes(argument: tf.Tensor | tuple, axes: int) -> tf.TensorSpec | tuple:
+    """What tensors look like, but for the sizes of their leading ``axes``."""
+    return tf.nest.map_structure(lambda t: tf.TensorSpec([None] * axes + t.shape.as_list()[axes:], t.dtype), argument)
