@@ -185,6 +185,36 @@ def test_convolutions_of_any_geometry(options):
         check(clf, known, 2)
 
 
+FUNCTIONS = {
+    "a square": lambda x, c: x * x,
+    "twice": lambda x, c: x + x,
+    "a sum": lambda x, c: c + x,
+    "a difference": lambda x, c: x - c,
+    "a difference from": lambda x, c: c - x,
+    "a product": lambda x, c: x * c,
+    "a quotient": lambda x, c: x / (c + 3),
+    "a quotient by": lambda x, c: c / (x * x + 1),
+    "the larger": tf.maximum,
+    "a power": lambda x, c: tf.pow(x * x + 1, c),
+    "a gate": lambda x, c: x * tf.sigmoid(c * x),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_of_every_element(name):
+    rng = np.random.default_rng(5)
+    kernel, numbers, dense = (tf.constant(rng.normal(size=size)) for size in [(2, 2, 1, 3), 3, (48, 3)])
+
+    def function(x):
+        return tf.reshape(FUNCTIONS[name](tf.nn.conv2d(x, kernel, 1, "VALID"), numbers), (-1, 48)) @ dense
+
+    clf = gx.load_classifier(function, input_shape=(5, 5, 1), output="logits")
+    clf.logits(np.zeros((1, 5, 5, 1)))
+    known = plans(clf, 1, 2)
+    assert known[-1].layers[-1].kind == "dense"
+    check(clf, known[-1:], tolerance=1e-12)
+
+
 def test_kernels_and_matrices():
     """Where a block reaches more elements than a kernel has, the kernel slides; a matrix does it elsewhere."""
     clf = network(
@@ -221,7 +251,8 @@ UNKNOWN = {
     "a larger map": lambda x: layers.UpSampling2D(2)(x),
     "transposed": lambda x: layers.Conv2DTranspose(2, 3)(x),
     "softmax over the channels": lambda x: layers.Softmax()(x),
-    "sums over the channels": lambda x: x * keras.ops.mean(x, -1, keepdims=True),
+    "means over the channels": lambda x: keras.ops.mean(x, -1, keepdims=True),
+    "a gate over the channels": lambda x: x * keras.ops.mean(x, -1, keepdims=True),
     "maxima over the map": lambda x: x - keras.ops.max(x, (1, 2), keepdims=True),
 }
 
