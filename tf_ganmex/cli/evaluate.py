@@ -219,12 +219,12 @@ def _prepare(options: argparse.Namespace, *, processes: int = 1) -> Evaluation:
 
 
 def _limit(text: str) -> int | None:
+    """An argument type: a number of images, or all."""
     if text == "all":
         return None
-    try:
-        return positive(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected an integer of at least 1, or all, not {text}") from None
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected an integer of at least 1, or all, not {text}")
+    return int(text)
 
 
 def _load_ganmex(path: Path, clf: Classifier) -> Any:
