@@ -11,7 +11,7 @@ from tf_ganmex.cli import main
 from tf_ganmex.gan import GANMEX
 from tf_ganmex.reproduce.claims import FAILS, HOLDS, UNDECIDED
 from tf_ganmex.reproduce.kept_checks import from_arrays, to_arrays
-from tf_ganmex.reproduce.randomization_page import ALONE, CLAIMS, EG, FIXED, FOLLOWING, METHODS, SAMPLES, judged
+from tf_ganmex.reproduce.randomization_claims import ALONE, CLAIMS, EG, FIXED, FOLLOWING, METHODS, SAMPLES, judged
 from tf_ganmex.sanity import MEASURES, SanityCheck
 
 FAST = ["--limit", "6", "--steps", "3", "--stage-steps", "2", "--stand-alone-steps", "3"]
@@ -145,6 +145,16 @@ def test_claims_are_judged_by_the_numbers(values, noise, verdicts):
     for line, verdict in zip(lines, verdicts, strict=True):
         assert f"**{verdict}**" in line or (verdict == UNDECIDED and f"**{FAILS}**" in line), line
     assert "by +1.000 [1.000, 1.000]" in lines[0]
+
+
+def test_a_claim_about_the_shape_is_undecided_where_another_measure_says_otherwise():
+    check = check_of({"zero": 0.99, ALONE: 0.98, FIXED: 0.98, SAMPLES: 0.9, FOLLOWING: 0.6}, 0.01)
+    for (_, method, _), measured in check.similarities.items():
+        if method == EG:
+            measured["ssim"] = np.full(50, 0.2)
+    verdicts = {claim.text[:8]: judged(claim, check) for claim in CLAIMS}
+    assert f"**{UNDECIDED}**. 6 of 6 comparisons hold, by SSIM 0, by HOG 6;" in verdicts["EG still"]
+    assert f"**{HOLDS}**. 6 of 6 comparisons hold, by SSIM 6, by HOG 6;" in verdicts["EG is mo"]
 
 
 def test_a_generator_that_does_not_follow_is_told():

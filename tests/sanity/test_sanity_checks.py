@@ -145,7 +145,10 @@ def test_tables_and_pictures(check, tmp_path):
     text = check.to_markdown()
     assert text.count("| method × baseline | c | a | d | b |") == len(MEASURES)
     assert "| edges × zero | 1.000 [1.00, 1.00] |" in text
-    assert "| baseline | original | c | a | d | b |" in text
+    assert text.count("| baseline | original | c | a | d | b |") == 3
+    assert check.to_markdown(["ssim", "moved"]).count("**") == 4
+    with pytest.raises(OptionError, match=r"Expected measures among .*Received: 'likeness'"):
+        check.to_markdown(["likeness"])
     paths = check.save(tmp_path)
     assert sorted(path.name for path in paths) == ["curves.png", "maps_0.png", "maps_1.png", "sanity.csv", "sanity.md"]
     with open(tmp_path / "sanity.csv", newline="", encoding="utf-8") as file:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from tf_ganmex import plotting
 from tf_ganmex.files import write_text
+from tf_ganmex.metrics import bootstrap_interval
 from tf_ganmex.misclassification import explain_misclassified, plot_misclassified
-from tf_ganmex.reproduce.claims import FAILS, HOLDS
+from tf_ganmex.reproduce.claims import FAILS, HOLDS, UNDECIDED
 from tf_ganmex.reproduce.problem import Problem, setup_notes
 from tf_ganmex.reproduce.trained import Spent, Told, checkpoint_steps, kept_folder, many_generators, options_of, say
 from tf_ganmex.training import Recipe, in_value_range
@@ -108,11 +111,14 @@ def scan_claims(trials: Sequence[Trial]) -> list[str]:
 
 
 def _judged(text: str, measure: str, lower: Trial, higher: Trial) -> str:
-    """Whether ``measure`` is lower in one trial than in the other, and by how much."""
-    low, high = getattr(lower, measure), getattr(higher, measure)
-    sign = "<" if low < high else "≮"
+    """Whether ``measure`` is lower in one trial than in the other, on the same images, and by how much."""
+    numbers = {"share": "assigned", "distance": "distances"}[measure]
+    low, high = (np.asarray(getattr(trial, numbers), np.float64) for trial in (lower, higher))
+    by = bootstrap_interval(high - low)
+    verdict = HOLDS if by.low > 0 else FAILS if by.high < 0 or by.low == by.high else UNDECIDED
+    sign = {HOLDS: "<", FAILS: "≮", UNDECIDED: "≈"}[verdict]
     words = "share classified as target" if measure == "share" else "distance"
     return (
-        f"{text} (appendix D): **{HOLDS if low < high else FAILS}**. {words}: {low:.3f} at {lower.weight} "
-        f"{lower.value:g} {sign} {high:.3f} at {higher.value:g}, by {high - low:+.3f}."
+        f"{text} (appendix D): **{verdict}**. {words}: {low.mean():.3f} at {lower.weight} {lower.value:g} {sign} "
+        f"{high.mean():.3f} at {higher.value:g}, by {by.mean:+.3f} [{by.low:.3f}, {by.high:.3f}]."
     )

@@ -21,18 +21,8 @@ from tf_ganmex.evaluation.sources import digest
 from tf_ganmex.gan import GANMEX
 from tf_ganmex.reproduce.kept_checks import KeptCheck, kept_check
 from tf_ganmex.reproduce.problem import Problem
-from tf_ganmex.reproduce.randomization_page import (
-    ALONE,
-    EG,
-    FIXED,
-    FOLLOWING,
-    METHODS,
-    MODES,
-    SAMPLES,
-    SHOWN,
-    Findings,
-    write_page,
-)
+from tf_ganmex.reproduce.randomization_claims import ALONE, EG, FIXED, FOLLOWING, METHODS, SAMPLES
+from tf_ganmex.reproduce.randomization_page import MODES, SHOWN, Findings, write_page
 from tf_ganmex.reproduce.trained import Spent, Told, kept_folder, many_generators, say, stand_alone
 from tf_ganmex.sanity.randomization import Stage
 from tf_ganmex.training import in_value_range

@@ -11,17 +11,28 @@ from pathlib import Path
 import numpy as np
 
 from tf_ganmex.files import replaced, write_text
-from tf_ganmex.metrics import Interval, bootstrap_interval
-from tf_ganmex.reproduce.claims import FAILS, HOLDS, UNDECIDED
+from tf_ganmex.metrics import bootstrap_interval
 from tf_ganmex.reproduce.kept_checks import KeptCheck
 from tf_ganmex.reproduce.problem import Problem, setup_notes
+from tf_ganmex.reproduce.randomization_claims import (
+    ALONE,
+    CLAIMS,
+    EG,
+    FIXED,
+    FOLLOWING,
+    METHODS,
+    SAMPLES,
+    SHAPE,
+    UNMOVED,
+    WORDS,
+    judged,
+    name_of,
+    values_of,
+)
 from tf_ganmex.sanity import SanityCheck, SimilarityRow
 from tf_ganmex.sanity.adaptation import LEAST_SPREAD
 from tf_ganmex.sanity.result import Column
 
-METHODS, EG = ("IG", "DeepLIFT", "Occlusion"), "EG"
-FOLLOWING, FIXED, ALONE, SAMPLES = "GANMEX", "GANMEX fixed", "stand-alone GAN", "samples"
-UNMOVED = ("zero", "MDTS", FIXED, ALONE)  # the same at all stages
 MODES = {"norm": "Gaussian noise of the same norm", "reinitialize": "New initial values"}
 _SOURCES = {"norm": "the published form", "reinitialize": "Adebayo et al., arXiv:1810.03292"}
 # The rows of the paper's figure 3.G, and of the picture of its ablation.
@@ -30,79 +41,6 @@ SHOWN: tuple[Column, ...] = (
     (EG, SAMPLES),
     *((method, FOLLOWING) for method in METHODS),
     *((method, ALONE) for method in METHODS),
-)
-_WORDS = {
-    "spearman": "Spearman",
-    "spearman_absolute": "Spearman of |map|",
-    "ssim": "SSIM",
-    "hog": "HOG",
-    "assigned": "share made the target",
-    "moved": "L2 distance to the original baseline",
-}
-_SHAPE = "spearman_absolute"
-
-
-@dataclass(frozen=True)
-class Claim:
-    """That a measure is higher in some columns than in others, one by one, at every stage.
-
-    Attributes:
-        text: a sentence of the paper.
-        source: where it says so.
-        measure: of maps or, with method "", of baselines.
-        pairs: (higher, lower) columns.
-    """
-
-    text: str
-    source: str
-    measure: str
-    pairs: tuple[tuple[Column, Column], ...]
-
-
-def _each_method(higher: str, lower: str) -> tuple[tuple[Column, Column], ...]:
-    return tuple(((method, higher), (method, lower)) for method in METHODS)
-
-
-CLAIMS = (
-    Claim(
-        "GANMEX follows the classifier: what it makes is the target of the randomized classifier, and what a generator "
-        "makes that was not trained on is not",
-        "section 4, Figure 3.G",
-        "assigned",
-        tuple((("", FOLLOWING), ("", name)) for name in (FIXED, ALONE)),
-    ),
-    Claim(
-        "GANMEX's baselines are perturbed by the randomization; those of the stand-alone GAN cannot be, for nothing "
-        "about it depends on the classifier",
-        "section 5",
-        "moved",
-        ((("", FOLLOWING), ("", ALONE)),),
-    ),
-    Claim(
-        "Maps of IG, DeepLIFT and Occlusion with zero baselines still show the shape of the image, with GANMEX they "
-        "are perturbed",
-        "section 4, Figure 3.G",
-        _SHAPE,
-        _each_method("zero", FOLLOWING),
-    ),
-    Claim(
-        "EG is more randomized than maps with zero baselines",
-        "section 4",
-        _SHAPE,
-        tuple(((method, "zero"), (EG, SAMPLES)) for method in METHODS),
-    ),
-    Claim(
-        "EG still roughly shows the shape, more than maps with GANMEX",
-        "section 4",
-        _SHAPE,
-        tuple(((EG, SAMPLES), (method, FOLLOWING)) for method in METHODS),
-    ),
-    Claim(
-        "Maps with the stand-alone GAN do not respond to the randomization as those with GANMEX do",
-        "section 5",
-        _SHAPE,
-        _each_method(ALONE, FOLLOWING),
-    ),
 )
 
 
@@ -134,7 +72,7 @@ def write_page(findings: Findings, folder: Path) -> list[Path]:
     parts = [_opening(findings)]
     for mode, kept in findings.checks.items():
         parts += [f"## {MODES[mode]}", f"The mode `{mode}`: {_SOURCES[mode]}.", _verdicts(kept.check, mode)]
-        parts += [_told_apart(kept.check), _signs(kept.check), kept.check.to_markdown().strip()]
+        parts += [_told_apart(kept.check), _signs(kept.check), *_tables(kept.check)]
     parts += [_random_logit(findings.logit), _setup(findings)]
     write_text(folder / "randomization.md", "\n\n".join(filter(None, parts)) + "\n")
     return [folder / "randomization.md", _write_numbers(findings, folder / "randomization.csv")]
@@ -154,25 +92,17 @@ def _opening(findings: Findings) -> str:
     )
 
 
-# --- claims -----------------------------------------------------------------------------------------------------------
-
-
-def judged(claim: Claim, check: SanityCheck) -> str:
-    """One line: whether a claim holds at every stage, and the weakest difference."""
-    found = [
-        (stage, higher, lower, *_difference(check, stage, claim.measure, higher, lower))
-        for stage in check.stages
-        for higher, lower in claim.pairs
+def _tables(check: SanityCheck) -> list[str]:
+    """The baselines, and folded away the similarities."""
+    return [
+        check.to_markdown(["assigned", "distance", "moved"]).strip(),
+        "<details><summary>Similarity of maps by stage, all methods and baselines</summary>",
+        check.to_markdown(check.measures).strip(),
+        "</details>",
     ]
-    verdicts = [_verdict(interval) for *_, interval in found]
-    verdict = FAILS if FAILS in verdicts else UNDECIDED if UNDECIDED in verdicts else HOLDS
-    stage, higher, lower, high, low, by = min(found, key=lambda each: each[-1].mean)
-    sign = {HOLDS: ">", FAILS: "≯", UNDECIDED: "≈"}[_verdict(by)]
-    said = f"{verdicts.count(HOLDS)} of {len(found)} comparisons hold; the weakest, at {stage}: "
-    return (
-        f"{claim.text} ({claim.source}): **{verdict}**. {said}{_WORDS[claim.measure]} {_name(higher)} {high:.3f} "
-        f"{sign} {_name(lower)} {low:.3f}, by {by.mean:+.3f} [{by.low:.3f}, {by.high:.3f}]."
-    )
+
+
+# --- claims -----------------------------------------------------------------------------------------------------------
 
 
 def _verdicts(check: SanityCheck, mode: str) -> str:
@@ -180,29 +110,12 @@ def _verdicts(check: SanityCheck, mode: str) -> str:
         f"![Baselines and maps by stage](randomization_{mode}.png)\n\n"
         f"![Similarities by stage](randomization_{mode}_curves.png)"
     )
-    return f"{pictures}\n\n**Claims of the text**\n\n" + "\n".join(f"- {judged(claim, check)}" for claim in CLAIMS)
-
-
-def _difference(
-    check: SanityCheck, stage: str, measure: str, higher: Column, lower: Column
-) -> tuple[float, float, Interval]:
-    high, low = (_values(check, stage, measure, column) for column in (higher, lower))
-    return float(np.nanmean(high)), float(np.nanmean(low)), bootstrap_interval(high - low)
-
-
-def _values(check: SanityCheck, stage: str, measure: str, column: Column) -> np.ndarray:
-    method, baseline = column
-    found = check.similarities[stage, method, baseline] if method else check.of_baselines[stage, baseline]
-    return np.asarray(found[measure], np.float64)
-
-
-def _verdict(difference: Interval) -> str:
-    low, high = difference.low, difference.high
-    return HOLDS if low > 0 else FAILS if high < 0 or low == high else UNDECIDED
-
-
-def _name(column: Column) -> str:
-    return " × ".join(filter(None, column))
+    how = (
+        "**Claims of the text**\n\nThe paper goes by its pictures. Here it is the Spearman correlation of |map| that "
+        "tells how much of a shape is left, and a claim is undecided where SSIM or HOG bears it out in less than half "
+        "of the comparisons."
+    )
+    return f"{pictures}\n\n{how}\n\n" + "\n".join(f"- {judged(claim, check)}" for claim in CLAIMS)
 
 
 # --- what tells columns apart -----------------------------------------------------------------------------------------
@@ -223,13 +136,13 @@ def _told_apart(check: SanityCheck) -> str:
         of_ganmex = _mean_over(check, measure, FOLLOWING)
         found = [bootstrap_interval(_mean_over(check, measure, name) - of_ganmex) for name in UNMOVED]
         apart = "yes" if all(each.low > 0 for each in found) else "no"
-        lines.append(_line([_WORDS[measure], *(f"{f.mean:+.3f} [{f.low:.3f}, {f.high:.3f}]" for f in found), apart]))
+        lines.append(_line([WORDS[measure], *(f"{f.mean:+.3f} [{f.low:.3f}, {f.high:.3f}]" for f in found), apart]))
     return "\n".join(lines)
 
 
 def _mean_over(check: SanityCheck, measure: str, baseline: str) -> np.ndarray:
     return np.mean(
-        [_values(check, stage, measure, (method, baseline)) for stage in check.stages for method in METHODS], axis=0
+        [values_of(check, stage, measure, (method, baseline)) for stage in check.stages for method in METHODS], axis=0
     )
 
 
@@ -237,7 +150,7 @@ def _signs(check: SanityCheck) -> str:
     """How the maps of all columns fare by the measure that sees signs."""
     last = check.stages[-1]
     means = [check.interval(last, *column, "spearman").mean for column in check.columns]
-    shapes = [check.interval(last, *column, _SHAPE).mean for column in check.columns]
+    shapes = [check.interval(last, *column, SHAPE).mean for column in check.columns]
     return (
         f"With all layers down to {last} randomized, the signed Spearman of the columns lies between {min(means):.2f} "
         f"and {max(means):.2f}: where it is near 0, which pixels speak for the class is lost with every baseline, and "
@@ -261,12 +174,12 @@ def _random_logit(kept: KeptCheck | None) -> str:
         "The origin is in both, so some similarity is right: of unrelated contributions, half. Near 1, a map is one of "
         "the origin alone (Sixt et al., arXiv:1912.09818).",
         "",
-        _line(["method × baseline", *(_WORDS[name] for name in check.measures)]),
+        _line(["method × baseline", *(WORDS[name] for name in check.measures)]),
         _line(["---"] * (len(check.measures) + 1)),
     ]
     for column in check.columns:
         found = [check.interval(stage, *column, name) for name in check.measures]
-        lines.append(_line([_name(column), *(f"{f.mean:.3f} [{f.low:.2f}, {f.high:.2f}]" for f in found)]))
+        lines.append(_line([name_of(column), *(f"{f.mean:.3f} [{f.low:.2f}, {f.high:.2f}]" for f in found)]))
     return "\n".join(lines)
 
 
@@ -284,7 +197,7 @@ def _setup(findings: Findings) -> str:
     notes = [
         f"{FOLLOWING} at each stage: from the generator at hand, {setup.stage_steps} steps of Adam at a constant 2e-4, "
         f"32 images a batch. {new} {_weights(findings)} The papers do not say how GANMEX followed the classifier.",
-        f"{ALONE.capitalize()}: all options those of the GANMEX at hand, trained from new weights for "
+        f"The {ALONE}: all options those of the GANMEX at hand, trained from new weights for "
         f"{setup.stand_alone_steps:,} steps; Adam from 3e-4 to 0 along a cosine.",
         f"Processor time on {os.cpu_count()} cores: {findings.seconds_alone:.0f} s for the stand-alone GAN, "
         f"{findings.seconds_stages:.0f} s for GANMEX at all stages of both forms, {maps:.0f} s for maps and "
@@ -298,7 +211,7 @@ def _weights(findings: Findings) -> str:
     """λ_cls where it is not that of the GANMEX at hand."""
     usual = findings.problem.ganmex.options.classification_weight
     raised = [
-        f"{MODES[mode].lower()}, {stage}: {weight:g}"
+        f"{MODES[mode].lower()}, {stage}: {weight:g} (distance {_distance(findings, mode, stage):.1f})"
         for (mode, stage), weight in findings.weights.items()
         if weight != usual
     ]
@@ -308,6 +221,10 @@ def _weights(findings: Findings) -> str:
         f"λ_cls is {usual:g}, and more where the logits of the classifier spread less than {LEAST_SPREAD:g} (standard "
         f"deviation over classes), for it would hardly move the generator: {'; '.join(raised)}."
     )
+
+
+def _distance(findings: Findings, mode: str, stage: str) -> float:
+    return findings.checks[mode].check.interval(stage, "", FOLLOWING, "distance").mean
 
 
 def _write_numbers(findings: Findings, path: Path) -> Path:

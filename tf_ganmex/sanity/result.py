@@ -116,15 +116,29 @@ class SanityCheck:
             for key, found in self._intervals.items()
         ]
 
-    def to_markdown(self) -> str:
-        """A table for each similarity, and those of the baselines; a row a column of the check, a column a stage."""
+    def to_markdown(self, measures: Sequence[str] | None = None) -> str:
+        """A table for each measure: a row a column of the check, or of the baselines a baseline; a column a stage.
+
+        Args:
+            measures: those of :attr:`measures`, and of the baselines ``"assigned"``, ``"distance"`` and ``"moved"``;
+                None: all that were measured.
+
+        Raises:
+            OptionError: for one that was not measured.
+        """
+        of_baselines = {name for measured in self.of_baselines.values() for name in measured}
+        known = [*self.measures, *(name for name in OF_BASELINES if name in of_baselines)]
+        unknown = [name for name in measures or () if name not in known]
+        if unknown:
+            raise OptionError(f"Expected measures among {known}. Received: {unknown[0]!r}.")
         cells = {(row.measure, row.method, row.baseline, row.stage): row for row in self.rows()}
-        parts = [_table(f"{name}, with the original maps", self.columns, self.stages, cells, name)
-                 for name in self.measures]  # fmt: skip
         baselines = list(dict.fromkeys(("", baseline) for _, baseline in self.of_baselines))
-        for name, title in OF_BASELINES.items():
-            if any(name in measured for measured in self.of_baselines.values()):
-                parts.append(_table(title, baselines, (ORIGINAL, *self.stages), cells, name))
+        parts = []
+        for name in known if measures is None else measures:
+            if name in OF_BASELINES:
+                parts.append(_table(OF_BASELINES[name], baselines, (ORIGINAL, *self.stages), cells, name))
+            else:
+                parts.append(_table(f"{name}, with the original maps", self.columns, self.stages, cells, name))
         return "\n\n".join(parts) + "\n"
 
     def to_csv(self, path: str | os.PathLike[str]) -> Path:

@@ -33,16 +33,26 @@ class Trial:
     Attributes:
         weight: which of :data:`WEIGHTS` was varied.
         value: its value.
-        share: the share of baselines that the classifier gives the target class, in [0, 1].
-        distance: the mean L2 distance of a baseline to its image.
+        assigned: whether the classifier gives a baseline the target class (n,).
+        distances: L2, of the baselines to their images (n,).
         baselines: those of the first images (m, h, w, c).
     """
 
     weight: str
     value: float
-    share: float
-    distance: float
+    assigned: np.ndarray
+    distances: np.ndarray
     baselines: np.ndarray
+
+    @property
+    def share(self) -> float:
+        """The share of baselines that the classifier gives the target class, in [0, 1]."""
+        return float(self.assigned.mean())
+
+    @property
+    def distance(self) -> float:
+        """The mean L2 distance of a baseline to its image."""
+        return float(self.distances.mean())
 
 
 def scan_weights(
@@ -111,8 +121,8 @@ def scan_weights(
             yield Trial(
                 weight,
                 value,
-                share=float((clf.predict(made) == target).mean()),
-                distance=float(np.sqrt(np.square(made - x, dtype=np.float64).sum((1, 2, 3))).mean()),
+                assigned=clf.predict(made) == target,
+                distances=np.sqrt(np.square(made - x, dtype=np.float64).sum((1, 2, 3))),
                 baselines=made[:shown],
             )
 

@@ -37,10 +37,13 @@ def local_flips(problem: Problem, flips: int, evaluations: int) -> LocalFlips | 
     Returns:
         None as :func:`~tf_ganmex.attributions.local.changes.local_changes`.
     """
-    clf = problem.clf
-    segments, plans = known_plans(clf, problem.x.shape[1:], 1)
+    shape, kept = problem.x.shape[1:], kept_with(problem.clf)
+    segments, plans = known_plans(problem.clf, shape, 1)
+    key = "local flip plans", shape
+    if key not in kept:
+        kept[key] = [_for_flips(plan) for plan in plans]
     elements = evaluations * max((segment.elements for segment in segments), default=0)
-    plan = best_plan(segments, [_for_flips(plan) for plan in plans], len(problem) * flips, elements)
+    plan = best_plan(segments, kept[key], len(problem) * flips, elements)
     return None if plan is None else LocalFlips(problem, plan, plan.at_once(elements))
 
 

@@ -12,7 +12,8 @@ Range = tuple[int, int]  # first and last; the last is before the first where th
 
 NOTHING: Range = (0, -1)
 CHANGES = 2**18  # that are put into blocks together
-SIDES = (1, 2, 4, 8, 16)  # of the blocks that are tried
+SIDES = (1, 2, 4, 8, 16)  # of the blocks that are tried,
+_BLOCKS = 64  # where there are no more than these along an axis
 _START_COST = 1e10  # multiplications that take as long as compiling it,
 _CALL_COST = 2e7  # as calling it for a block,
 _READ_COST = 100  # and as reading one element of its matrices and kernels
@@ -118,7 +119,9 @@ def best_plan(segments: Sequence[Segment], plans: Sequence[Plan], changes: int, 
 
 def all_plans(segments: Sequence[Segment], shape: ImageShape, window: int) -> list[Plan]:
     """The plans for windows in images of ``shape``: any blocks, as many of the leading layers as there are."""
-    return [plan for side in SIDES if side < 2 * max(shape) for plan in plans_of_side(segments, shape, window, side)]
+    longest = max(shape[:2])
+    sides = [side for side in SIDES if longest <= _BLOCKS * side < 2 * _BLOCKS * longest]
+    return [plan for side in sides for plan in plans_of_side(segments, shape, window, side)]
 
 
 def plans_of_side(segments: Sequence[Segment], shape: ImageShape, window: int, side: int) -> list[Plan]:
