@@ -131,6 +131,17 @@ def test_deepexplain_rules_are_other_rules():
     assert np.abs(complete - published).max() > 0.01 * np.abs(complete).max()
 
 
+def test_the_softmax_gradient_is_rounded_as_in_float32():
+    """Where S_o is 1 in float32, S_o (1 − (S_o − S_t)) is zero, and only the other classes move the score."""
+    weights = np.array([[30, 0, 3], [20, 2, 0]], np.float32)
+    clf = gx.load_classifier(lambda x: tf.reshape(x, (-1, 2)) @ weights, output="logits")
+    x, baseline = np.ones((1, 1, 2, 1), np.float32), np.zeros((1, 2, 1), np.float32)
+    published, complete = (deeplift(clf, x, 0, 1, baseline, rules=r).ravel() for r in ("deepexplain", "complete"))
+    s = np.exp(weights.astype(np.float64).sum(0) - 50)
+    np.testing.assert_allclose(published, -2 * s[1] * weights[:, 1] - s[2] * weights[:, 2], rtol=1e-5)
+    assert np.all(published <= 0) and np.all(complete > 0)
+
+
 @pytest.mark.parametrize(
     ("difference", "multiplier"),
     [((4e-6, -5e-6), 0.0), ((5e-6, -4e-6), 1.0), ((3e-5, -1e-5), 0.75), ((-1e-5, 3e-5), 0.75), ((0, 0), None)],

@@ -147,6 +147,32 @@ def test_monotonicity_is_measured_on_the_first_images_only(clf, data, table):
     assert part["monotonicity", "gradient", "none"].count == 7 and "on 7 of these images" in str(part.notes)
 
 
+def test_a_method_twice_by_a_name_of_the_users_own(clf, data, tmp_path):
+    table = gx.evaluate(
+        clf,
+        data,
+        methods=["integrated_gradients", "coarse IG"],
+        baselines=["zero"],
+        metrics=["gini"],
+        steps=20,
+        method_options={"coarse IG": {"method": "integrated_gradients", "steps": 2, "rule": "right"}},
+        folder=tmp_path,
+    )
+    alone = gx.evaluate(
+        clf,
+        data,
+        methods=["integrated_gradients"],
+        baselines=["zero"],
+        metrics=["gini"],
+        steps=2,
+        method_options={"integrated_gradients": {"rule": "right"}},
+    )
+    fine, coarse = (table["gini", name, "zero"].mean for name in ("integrated_gradients", "coarse IG"))
+    assert coarse == alone["gini", "integrated_gradients", "zero"].mean != fine
+    assert table.settings["methods"]["coarse IG"]["method"] == "integrated_gradients"
+    table.plot_bars()
+
+
 def test_ganmex_and_baselines_of_the_users_own(clf, data, ganmex):
     grey = np.full(data.image_shape, 0.5, np.float32)
     own = {"mine": ganmex, "generated": ganmex.generate, "grey": grey, "white": "maximum", "half": lambda x, t: x / 2}
@@ -297,6 +323,7 @@ def test_features_of_a_given_network(clf, data):
         ({"metrics": ["inverse_localization"], "relevant": "middle"}, errors.OptionError, "middle"),
         ({"method_options": {"integrated_gradients": {"rules": "complete"}}}, errors.OptionError, "'rule'"),
         ({"method_options": {"magic": {}}}, errors.OptionError, "magic"),
+        ({"methods": ["magic"], "method_options": {"magic": {"method": "wand"}}}, errors.OptionError, "stands for"),
         ({"targets": np.zeros(4, int)}, errors.LabelError, "ndarray"),
         ({"folder": __file__}, errors.OptionError, "a file"),
         ({"folder": Path(__file__) / "below"}, errors.OptionError, "a file"),

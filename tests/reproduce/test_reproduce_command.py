@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tf_ganmex.cli import main
-from tf_ganmex.reproduce.published import COLUMNS, label
+from tf_ganmex.reproduce.published import COLUMNS, OURS, label
 
 FAST = ["--steps", "3", "--monotonicity-images", "4", "--monotonicity-draws", "2", "--jobs", "1"]
 ROAR = ["--roar-images", "24", "--roar-pairs", "1", "--roar-repeats", "1"]
@@ -39,8 +39,13 @@ def test_table_3_has_every_column_beside_the_published_number(folder, capsys, mo
     text = capsys.readouterr().out
     found = {(row["metric"], row["column"]): row for row in rows(folder, 3)}
     metrics = ["aopc_100", "aopc_all", "gini", "gini_shifted", "faithfulness", "monotonicity"]
-    metrics += ["AORoarC, signed order", "AORoarC, order by |A|", "AORoarC, random maps"]
-    assert list(found) == [(metric, label(place)) for metric in metrics for place in COLUMNS]
+    roar = ["AORoarC, signed order", "AORoarC, order by |A|", "AORoarC, random maps"]
+    assert list(found) == [
+        *((metric, label(place)) for metric in metrics for place in (*COLUMNS, *OURS)),
+        *((metric, label(place)) for metric in roar for place in COLUMNS),
+    ]
+    assert found["aopc_100", "DeepLIFT zero"]["published"] == "0.505"
+    assert found["aopc_100", "DeepLIFT complete zero"]["published"] == ""
     assert found["aopc_100", "IG GANMEX"]["published"] == "1.421"
     assert found["AORoarC, signed order", "EG"]["published"] == "0.211"
     row = found["gini", "IG zero"]

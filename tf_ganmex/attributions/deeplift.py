@@ -12,7 +12,6 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from tf_ganmex.attributions import deeplift_rules
 from tf_ganmex.attributions.deeplift_rules import Rule, secant, softmax_multipliers, softmax_multipliers_of_shap
-from tf_ganmex.attributions.exact import relative_to_likeliest
 from tf_ganmex.attributions.paths import known
 from tf_ganmex.attributions.problem import (
     Baseline,
@@ -55,7 +54,8 @@ def deeplift(
             averaged), or a callable (x, target) -> images.
         rules: ``"complete"`` has a rule for every nonlinear operation, so that the map sums to Δ(x) − Δ(x̃).
             ``"deepexplain"`` is what the paper's code does: the rescale rule for ReLU, ELU, sigmoid, tanh and softplus;
-            max pooling, the final softmax and all else keep their ordinary gradient.
+            max pooling, the final softmax and all else keep their ordinary gradient. The softmax's is rounded as
+            theirs: where a probability is 1 in float32, it lacks that class.
         score: ``"probability"`` or ``"logit"``.
         batch_size: images at a time; None chooses.
 
@@ -229,7 +229,6 @@ def head_multipliers(
         if rules in SOFTMAX_MULTIPLIERS:
             return SOFTMAX_MULTIPLIERS[rules](raw, reference, contrast)
         probabilities = tf.nn.softmax(raw)
-        contrast = relative_to_likeliest(contrast, probabilities)
         return probabilities * (contrast - tf.reduce_sum(contrast * probabilities, -1, keepdims=True))
     middle = (raw + reference) / 2
     scores = head.probabilities if probability else head.logits

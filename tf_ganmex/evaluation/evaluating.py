@@ -68,7 +68,9 @@ def evaluate(
         keep_misclassified: explain the images that the classifier gets wrong too.
         score: ``"probability"`` or ``"logit"``.
         steps: of integrated and expected gradients.
-        method_options: other options, by method.
+        method_options: other options, by method: ``{"deeplift": {"rules": "deepexplain"}}``. A method can be measured
+            more than once, by names of your own: ``methods=["deeplift", "published"]`` with ``{"published": {"method":
+            "deeplift", "rules": "deepexplain"}}``.
         monotonicity_images: how many images monotonicity is measured on, for it is slow; None: all.
         monotonicity_draws: values drawn for each feature.
         relevant: where inverse localization expects the attribution: a mask (h, w) or (test images, h, w), bool;

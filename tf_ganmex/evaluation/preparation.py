@@ -13,7 +13,7 @@ from tf_ganmex.datasets import Dataset
 from tf_ganmex.errors import DatasetError, ModelError
 from tf_ganmex.evaluation.assembly import assemble
 from tf_ganmex.evaluation.cells import Arrays
-from tf_ganmex.evaluation.columns import SAMPLES, find_columns
+from tf_ganmex.evaluation.columns import SAMPLES, Column, find_columns
 from tf_ganmex.evaluation.measures import Setting, choose
 from tf_ganmex.evaluation.notes import find_doubts
 from tf_ganmex.evaluation.options import Options
@@ -156,12 +156,17 @@ def _settings(options: Options, plan: Plan, data: Dataset, baselines: list[str])
         "data": data.name,
         "test_images": len(data.x_test),
         "metrics": list(options.metrics),
-        "methods": {column.method: _plain(column.options) for column in plan.columns},
+        "methods": {column.method: _method(column) for column in plan.columns},
         "baselines": baselines,
         "targets": str(options.targets),
         "features": "of the classifier's last layer" if options.features is None else "of a given network",
         **{name: getattr(options, name) for name in same},
     }
+
+
+def _method(column: Column) -> dict[str, Any]:
+    own = {} if column.method == column.function else {"method": column.function}
+    return own | _plain(column.options)
 
 
 def _plain(options: Mapping[str, Any]) -> dict[str, Any]:

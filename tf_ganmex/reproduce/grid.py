@@ -12,7 +12,7 @@ from tf_ganmex.evaluation.preparation import Evaluation, prepare
 from tf_ganmex.evaluation.timing import Reporter
 from tf_ganmex.processes import Report, share
 from tf_ganmex.reproduce.problem import Problem, Setup, open_problem
-from tf_ganmex.reproduce.published import BASELINES, METHODS
+from tf_ganmex.reproduce.published import BASELINES, METHOD_OPTIONS, METHODS
 
 GRID = "grid"
 
@@ -64,6 +64,7 @@ def _evaluation(problem: Problem, asked: dict[str, Any], processes: int) -> Eval
     setup = problem.setup
     options = Options(
         ganmex=problem.ganmex,
+        method_options=METHOD_OPTIONS,
         steps=setup.steps,
         monotonicity_images=setup.monotonicity_images,
         monotonicity_draws=setup.monotonicity_draws,

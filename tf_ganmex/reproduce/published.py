@@ -8,6 +8,12 @@ PAPER = "Shih et al., arXiv:2011.06015"
 Place = tuple[str, str]  # method, baseline, as in an evaluation table; method "" for the baseline itself
 
 METHODS = ("integrated_gradients", "expected_gradients", "deeplift", "occlusion")
+# The published code is a modified DeepExplain, whose DeepLIFT has no rule for max pooling and softmax.
+COMPLETE = "deeplift_complete"
+METHOD_OPTIONS: dict[str, dict[str, str]] = {
+    "deeplift": {"rules": "deepexplain"},
+    COMPLETE: {"method": "deeplift", "rules": "complete"},
+}
 BASELINES = ("zero", "nearest", "ganmex")
 COLUMNS: tuple[Place, ...] = (
     *(("integrated_gradients", baseline) for baseline in BASELINES),
@@ -15,11 +21,13 @@ COLUMNS: tuple[Place, ...] = (
     *(("deeplift", baseline) for baseline in BASELINES),
     *(("occlusion", baseline) for baseline in BASELINES),
 )
+OURS: tuple[Place, ...] = tuple((COMPLETE, baseline) for baseline in BASELINES)  # columns that the paper has not
 _METHOD_LABELS = {
     "integrated_gradients": "IG",
     "expected_gradients": "EG",
     "deeplift": "DeepLIFT",
     "deepshap": "DeepSHAP",
+    COMPLETE: "DeepLIFT complete",
 }
 _BASELINE_LABELS = {"nearest": "MDTS", "random_sample": "random", "ganmex": "GANMEX"}
 

@@ -25,7 +25,7 @@ from tf_ganmex.metrics import Retrainer
 from tf_ganmex.metrics.roar import FRACTIONS
 from tf_ganmex.processes import Report, share
 from tf_ganmex.reproduce.problem import Problem, Setup, open_problem
-from tf_ganmex.reproduce.published import BASELINES, COLUMNS, METHODS, Place
+from tf_ganmex.reproduce.published import BASELINES, COLUMNS, METHOD_OPTIONS, METHODS, Place
 from tf_ganmex.training import in_value_range
 
 RANDOM: Place = ("random maps", "")
@@ -167,6 +167,7 @@ class RoarColumns:
         options = Options(
             ganmex=problem.ganmex,
             methods=METHODS,
+            method_options=METHOD_OPTIONS,
             baselines=BASELINES,
             steps=self.scale.steps,
             seed=problem.setup.seed,

@@ -17,8 +17,10 @@ from tf_ganmex.reproduce.problem import Problem, setup_notes
 from tf_ganmex.reproduce.published import (
     BASELINES,
     COLUMNS,
+    COMPLETE,
     DATASETS,
     METHODS,
+    OURS,
     TABLE_2,
     TABLE_3,
     TABLE_4,
@@ -75,7 +77,7 @@ def table_3(problem: Problem, roar: RoarColumns | None = None) -> Sheet:
     numbers = [
         Number.of(metric, label(place), found[metric, *place], published.get((metric, place)))
         for metric in wanted
-        for place in COLUMNS
+        for place in (*COLUMNS, *OURS)
     ]
     ours = _values(found, wanted)
     notes = [*setup_notes(problem), *found.notes, *_NOTES_3]
@@ -108,7 +110,7 @@ def measured_maps(problem: Problem) -> EvaluationTable:
         relevant = "edges"
     if relevant or problem.data.masks_test is not None:
         wanted.append("inverse_localization")
-    return measured(problem, wanted, relevant=relevant)
+    return measured(problem, wanted, methods=(*METHODS, COMPLETE), relevant=relevant)
 
 
 def table_4(problem: Problem) -> Sheet:
@@ -176,7 +178,9 @@ def _time_claims(ours: Mapping[Place, float], published: Mapping[Place, float]) 
 
 _NOTES_3 = (
     "Columns: MDTS is the training image of the target class nearest to the image; EG takes random training images "
-    "of the target class.",
+    "of the target class. DeepLIFT has the rules of the published code (DeepExplain's: no rule for max pooling and "
+    "softmax, whose float32 gradient is rounding where a probability is 1); DeepLIFT complete has ours, whose maps sum "
+    "to the score delta, and is in no claim.",
     "The published sparsity stands beside both of our measures: the Gini index of |A| (gini), which fits the published "
     "numbers of IG and EG, and that of the signed map shifted to start at zero (gini_shifted), which fits those of "
     "DeepLIFT and Occlusion.",
