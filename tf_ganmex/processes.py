@@ -104,6 +104,7 @@ def _listen(processes: Sequence[SpawnProcess], messages: Any, report: Report) ->
 
 def _run(pickled: bytes, part: list[int], threads: int, messages: Any) -> None:
     """What a process does."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         _limit_threads(threads)
         work: Work = pickle.loads(pickled)
@@ -111,6 +112,14 @@ def _run(pickled: bytes, part: list[int], threads: int, messages: Any) -> None:
         messages.put((_DONE, None))
     except Exception as error:
         messages.put((_FAILED, _portable(error)))
+
+
+def _end_with_parent() -> None:
+    """A process that was killed cannot end the others itself."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _limit_threads(threads: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shlex
 import sys
@@ -23,6 +22,7 @@ from tf_ganmex.cli.common import (
     say,
 )
 from tf_ganmex.errors import GanmexError, OptionError
+from tf_ganmex.files import check_folder
 from tf_ganmex.processes import Report, cores, share
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _add_details(group: argparse._ArgumentGroup) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Evaluates, writes, and prints the table."""
-    _check_out(options.out)
+    check_folder(options.out, "--out")  # before TensorFlow is loaded; the evaluation looks again
     import_tensorflow()
     try:
         _evaluate(options)
@@ -141,17 +141,6 @@ def _evaluate(options: argparse.Namespace) -> None:
     table = replace(table, notes=(*table.notes, *_provenance()))
     table.show()
     print(*table.save(options.out), sep="\n")
-
-
-def _check_out(out: Path) -> None:
-    """Before TensorFlow is loaded; the evaluation itself looks again."""
-    there = next(path for path in (out.absolute(), *out.absolute().parents) if os.path.exists(path))
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        what = "not writable" if there.is_dir() else "a file"
-        raise OptionError(
-            f"Expected --out to be a directory that can be written to. Received: {str(out)!r}, where "
-            f"{str(there)!r} is {what}. Name another."
-        )
 
 
 def _as_options(message: str, options: argparse.Namespace) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 from tf_ganmex import __version__
 from tf_ganmex.cli import (
@@ -70,10 +72,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
     options = parser().parse_args(arguments)
     try:
-        return COMMANDS[options.command].run(options) or 0
+        with _warnings_as_notes():
+            return COMMANDS[options.command].run(options) or 0
     except (GanmexError, OSError) as error:
         print(f"ganmex {options.command}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print(f"\nganmex {options.command}: interrupted; what was finished is kept", file=sys.stderr)
         return INTERRUPTED
+
+
+@contextmanager
+def _warnings_as_notes() -> Iterator[None]:
+    """What the user is warned of takes one line, without the line of code that warned."""
+    with warnings.catch_warnings():
+        shown = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
+            if category is UserWarning:
+                print(f"note: {' '.join(str(message).split())}", file=sys.stderr)
+            else:
+                shown(message, category, *where)
+
+        warnings.showwarning = show
+        yield

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from tf_ganmex.attributions.problem import check_count
 from tf_ganmex.classifier.classifier import check_score
 from tf_ganmex.errors import LabelError, OptionError
+from tf_ganmex.files import check_folder
 
 DEFAULT_METHODS = ("integrated_gradients", "expected_gradients", "deeplift", "occlusion")
 DEFAULT_BASELINES = ("zero", "nearest")
@@ -56,7 +56,7 @@ class Options:
                 f"{type(self.targets).__name__}. Evaluate once for each class."
             )
         if self.folder is not None:
-            _check_folder(self.folder)
+            check_folder(self.folder, "folder")
         check_score(self.score)
         check_count(self.seed, "seed", 0)
         for name in ("steps", "monotonicity_draws", "edge_width"):
@@ -75,13 +75,3 @@ def check_names(value: Any, name: str, expected: str) -> None:
     if others:
         kind = type(others[0]).__name__
         raise OptionError(f"Expected {name} to be {expected}. Received: one of type {kind}. Pass its name.")
-
-
-def _check_folder(folder: str | os.PathLike[str]) -> None:
-    path = Path(folder).absolute()
-    there = next(each for each in (path, *path.parents) if os.path.exists(each))
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise OptionError(
-            f"Expected folder to be a directory that can be written to. Received: folder={str(folder)!r}, where "
-            f"{str(there)!r} is {'not writable' if there.is_dir() else 'a file'}. Name another."
-        )
