@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import time
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -206,6 +207,17 @@ def test_a_wrong_command_line_is_one_line_and_exit_code_2(arguments, capsys):
     with pytest.raises(SystemExit) as exit_info:
         main(arguments)
     assert exit_info.value.code == 2 and capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_warning_is_a_note_without_the_line_of_code(models, monkeypatch, tmp_path, capsys):
+    def warned(*_, **__):
+        warnings.warn("The images are small.\nTheir maps are coarse.", UserWarning, stacklevel=1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tf_ganmex.training.train_ganmex", warned)
+    assert main(train_arguments(models / "digits.keras", tmp_path / "gan", steps=2)) == 130
+    lines = capsys.readouterr().err.splitlines()
+    assert "note: The images are small. Their maps are coarse." in lines and not any("test_cli.py" in x for x in lines)
 
 
 def test_an_interruption_is_said_in_one_line(models, monkeypatch, tmp_path, capsys):

@@ -88,11 +88,11 @@ def _warnings_as_notes() -> Iterator[None]:
     with warnings.catch_warnings():
         shown = warnings.showwarning
 
-        def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
             if category is UserWarning:
                 print(f"note: {' '.join(str(message).split())}", file=sys.stderr)
             else:
-                shown(message, category, *where)
+                shown(message, category, *where, **more)
 
         warnings.showwarning = show
         yield
