@@ -121,7 +121,8 @@ class RoarColumns:
         return [
             f"AORoarC: {len(self.pairs)} disjoint pairs of classes ({', '.join(f'{a}/{b}' for a, b in self.pairs)}), "
             f"{min(images):,} to {max(images):,} training images a pair; fractions {', '.join(map(str, FRACTIONS))} of "
-            f"the features replaced by the training mean; {scale.repeats} retrainings each ({scale.dtype}); maps with "
+            f"the features replaced by the training mean; {scale.repeats} "
+            f"retraining{'s' if scale.repeats > 1 else ''} each ({scale.dtype}); maps with "
             f"{scale.steps} steps. Intervals are over pairs.",
             f"Compare AORoarC with that of random maps, {random.mean():.3f}. The signed order removes what speaks for "
             "an image's own class, so that where features are missing tells the class, and retrained classifiers read "
