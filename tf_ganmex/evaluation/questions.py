@@ -17,7 +17,7 @@ from tf_ganmex.evaluation.options import Options
 from tf_ganmex.training import in_value_range
 
 RANDOM, ALL = "random", "all"
-_BLOCK_FEATURES = 2**22
+_BLOCK_FEATURES = 2**20
 _LARGEST_BLOCK = 64
 
 
