@@ -81,9 +81,14 @@ def find_notes(
 
 
 def _undefined(rows: Sequence[Row]) -> list[str]:
-    found: dict[str, list[str]] = {}
+    """How many maps a metric says nothing of; once for all columns where it is the same for all."""
+    counts: dict[str, dict[str, int]] = {}
     for row in rows:
-        if row.undefined:
-            found.setdefault(f"{row.method} × {row.baseline}", []).append(f"{row.metric} {row.undefined}")
-    counts = "; ".join(f"{column}: {', '.join(names)}" for column, names in found.items())
-    return [f"Not defined, and left out of the mean, for so many maps: {counts}."] if counts else []
+        counts.setdefault(row.metric, {})[f"{row.method} × {row.baseline}"] = row.undefined
+    told = []
+    for metric, by_column in counts.items():
+        if len(set(by_column.values())) == 1 and len(by_column) > 1 and any(by_column.values()):
+            told.append(f"{metric} {next(iter(by_column.values()))} of each column")
+        else:
+            told += [f"{metric} {count} of {column}" for column, count in by_column.items() if count]
+    return [f"Not defined, and left out of the mean, for so many maps: {'; '.join(told)}."] if told else []

@@ -21,6 +21,7 @@ from tf_ganmex.gan import GANMEX, load_ganmex
 from tf_ganmex.reproduce.published import DATASETS, GENERATOR
 from tf_ganmex.training import in_value_range
 
+JPEG = "_jpeg"  # at the end of a dataset's name: the same images, encoded again
 _AT_ONCE = 2048  # images
 
 
@@ -77,7 +78,7 @@ class Problem:
     @property
     def name(self) -> str:
         """Of the dataset, as :mod:`tf_ganmex.reproduce.published` knows it."""
-        return self.data.name
+        return self.data.name.removesuffix(JPEG)
 
     def accuracy(self) -> float:
         """Of the classifier on all test images."""
@@ -128,6 +129,8 @@ def setup_notes(problem: Problem) -> list[str]:
         notes[0] += f" Paper: {published.accuracy:.1%}."
         theirs = f"{GENERATOR['filters']} filters, {GENERATOR['blocks']} blocks (TF-GAN's StarGAN)"
         notes[1] += f" Paper: {theirs}, {published.steps:,} steps; the weights for this dataset are not published."
+        if problem.data.name.endswith(JPEG):
+            notes.append(f"The images are those of {published.title}, encoded as JPEG again.")
         images = len(problem.data.x_test)
         if (images, clf.num_classes) != (published.test_images, published.classes):
             notes.append(
