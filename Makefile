@@ -2,23 +2,27 @@
 
 PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
+BENCH_PIP_ARGS ?=
 UPGRADE ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH := .venv-bench
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 UV := build/lock/bin/uv
 COMPILE := $(UV) pip compile setup.cfg --quiet --python-version 3.11 --python-platform linux $(UPGRADE) \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types lock clean
+.PHONY: help demo test lint format types bench lock clean
 
 help:
 	@echo 'make demo    install into $(VENV) and run the whole way from images to report, into out/demo'
 	@echo 'make test    run the tests (PYTEST_ARGS="-k gini" for some of them)'
 	@echo 'make lint    check style          make format  mend style'
 	@echo 'make types   check types          make clean   remove $(VENV) and caches, keep out/'
+	@echo 'make bench   time ours beside its peers, into docs/benchmarks.md (BENCH_ARGS="--only ig-mnist" for some)'
 	@echo 'make lock    pin the requirements of setup.cfg anew (UPGRADE=--upgrade for the newest)'
 
 demo: $(VENV)/.installed
@@ -37,6 +41,9 @@ format: $(VENV)/.installed-dev
 
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy
+
+bench: $(BENCH)/.installed
+	$(BENCH)/bin/python -m benchmarks $(BENCH_ARGS)
 
 lock: $(UV)
 	$(COMPILE) --annotation-style line --output-file requirements.lock >/dev/null
@@ -57,6 +64,15 @@ $(VENV)/.installed: requirements.lock setup.cfg
 
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	$(PIP) install -r requirements-dev.lock
+	@touch $@
+
+# The peers, in an environment of their own. The lock is complete; pip then adds what PyTorch's wheel needs where it is
+# one for GPUs. To spare that: BENCH_PIP_ARGS='--extra-index-url ...' with PyTorch's index of wheels for CPUs.
+$(BENCH)/.installed: benchmarks/requirements.lock requirements.lock setup.cfg
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip --disable-pip-version-check install $(BENCH_PIP_ARGS) --no-deps -r benchmarks/requirements.lock
+	$(BENCH)/bin/python -m pip --disable-pip-version-check install $(BENCH_PIP_ARGS) torch
+	$(BENCH)/bin/python -m pip --disable-pip-version-check install --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(UV):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from tf_ganmex.attributions import deeplift_rules
 from tf_ganmex.attributions.deeplift_rules import Rule, secant, softmax_multipliers, softmax_multipliers_of_shap
+from tf_ganmex.attributions.linear import is_linear, varying_nodes
 from tf_ganmex.attributions.paths import known
 from tf_ganmex.attributions.problem import (
     Baseline,
@@ -23,7 +24,7 @@ from tf_ganmex.attributions.problem import (
     pose,
 )
 from tf_ganmex.classifier import Classifier
-from tf_ganmex.classifier.graph import FrozenGraph, class_axis_last, import_graph, node_name
+from tf_ganmex.classifier.graph import FrozenGraph, class_axis_last, import_graph
 from tf_ganmex.errors import OptionError, UnsupportedOpError
 
 RULE_SETS = ("complete", "deepexplain")
@@ -97,7 +98,7 @@ def rules_of_nodes(graph: FrozenGraph, rules: str) -> dict[str, Rule]:
         rule = _rule(node, which, rules)
         if rule is not None:
             chosen[node.name] = rule
-        elif rules != "deepexplain" and not _is_linear(node, which):
+        elif rules != "deepexplain" and not is_linear(node, which):
             unsupported.setdefault(node.op, node.name)
     if unsupported:
         raise UnsupportedOpError(
@@ -106,34 +107,6 @@ def rules_of_nodes(graph: FrozenGraph, rules: str) -> dict[str, Rule]:
             + ". Use rules='deepexplain', which gives them their ordinary gradient, or integrated_gradients."
         )
     return chosen
-
-
-def varying_nodes(graph: FrozenGraph) -> Iterator[tuple[node_def_pb2.NodeDef, list[int]]]:
-    """The nodes whose values depend on the image, in order, each with which of its inputs do."""
-    varying = {node_name(name) for name in graph.inputs}
-    for node in in_order(graph.graph_def):
-        which = [index for index, name in enumerate(node.input) if node_name(name) in varying]
-        if which and node.op not in deeplift_rules.BLIND:
-            varying.add(node.name)
-            yield node, which
-
-
-def in_order(definition: graph_pb2.GraphDef) -> list[node_def_pb2.NodeDef]:
-    """The nodes, each after the nodes that it reads; a loop of TF1 is entered, but its way back is not followed."""
-    nodes = {node.name: node for node in definition.node}
-    awaited = {node.name for node in definition.node if node.op != "NextIteration"}
-    ordered: dict[str, node_def_pb2.NodeDef] = {}
-    waiting = list(nodes)
-    while waiting:
-        name = waiting[-1]
-        missing = [] if name in ordered else [
-            read for read in map(node_name, nodes[name].input) if read in awaited and read not in ordered
-        ]  # fmt: skip
-        if missing:
-            waiting.extend(missing)
-        else:
-            ordered.setdefault(waiting.pop(), nodes[name])
-    return list(ordered.values())
 
 
 def _rule(node: node_def_pb2.NodeDef, varying: list[int], rules: str) -> Rule | None:
@@ -146,20 +119,6 @@ def _rule(node: node_def_pb2.NodeDef, varying: list[int], rules: str) -> Rule | 
     if node.op == "Pow" and varying != [0]:
         return None
     return deeplift_rules.ONE_INPUT.get(node.op)
-
-
-def _is_linear(node: node_def_pb2.NodeDef, varying: list[int]) -> bool:
-    if node.op.startswith("FusedBatchNorm") and node.attr["is_training"].b:
-        return False
-    if node.op == "Cast":
-        return all(tf.as_dtype(node.attr[name].type).is_floating for name in ("SrcT", "DstT"))
-    if node.op == "StopGradient":  # its forward value is what counts; see _with_rules
-        return True
-    if len(varying) > 1:
-        return node.op in deeplift_rules.LINEAR_IN_ALL
-    return node.op in deeplift_rules.LINEAR_IN_ANY | deeplift_rules.LINEAR_IN_ALL or (
-        node.op in deeplift_rules.LINEAR_IN_FIRST and varying == [0]
-    )
 
 
 # --- the twin graph ---------------------------------------------------------------------------------------------------

@@ -218,21 +218,3 @@ SEVERAL_INPUTS: dict[str, Rule] = {
 DEEPEXPLAIN: dict[str, Rule] = dict.fromkeys(
     ["Relu", "Elu", "Sigmoid", "Tanh", "Softplus"], rescale(lambda _: DEEPEXPLAIN_NEAR)
 )
-
-# Linear in each input that may vary: the ordinary gradient is exact.
-LINEAR_IN_FIRST = {
-    "AvgPool", "AvgPool3D", "BatchToSpace", "BatchToSpaceND", "BiasAdd", "BroadcastTo", "CheckNumerics", "Cumsum",
-    "DepthToSpace", "DepthwiseConv2dNative", "EnsureShape", "ExpandDims", "Conv2D", "Conv3D", "FusedBatchNorm",
-    "FusedBatchNormV2", "FusedBatchNormV3", "Gather", "GatherNd", "GatherV2", "Identity", "IdentityN", "Mean",
-    "MirrorPad", "Neg", "Pad", "PadV2", "RealDiv", "Reshape", "ResizeBicubic", "ResizeBilinear",
-    "ResizeNearestNeighbor", "Reverse", "ReverseV2", "Roll", "ScaleAndTranslate", "Slice", "Snapshot", "SpaceToBatch",
-    "SpaceToBatchND", "SpaceToDepth", "Split", "SplitV", "Squeeze", "StridedSlice", "Sum", "Tile", "Transpose",
-    "Unpack",
-}  # fmt: skip
-LINEAR_IN_ANY = {
-    "Add", "AddN", "AddV2", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Conv2DBackpropInput", "Einsum",
-    "MatMul", "Mul", "Sub",
-}  # fmt: skip
-LINEAR_IN_ALL = {"Add", "AddN", "AddV2", "BiasAdd", "Concat", "ConcatV2", "IdentityN", "Pack", "ParallelConcat", "Sub"}
-# Reads the shape of a tensor, not its values.
-BLIND = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}

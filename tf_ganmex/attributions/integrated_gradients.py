@@ -13,6 +13,7 @@ from tf_ganmex.attributions.problem import (
     check_baseline,
     check_count,
     evaluations_at_once,
+    even_batches,
     explain_in_batches,
     pose,
 )
@@ -61,7 +62,7 @@ def integrated_gradients(
     evaluations = evaluations_at_once(problem, batch_size)
 
     def method(part: Problem, baselines: np.ndarray) -> np.ndarray:
-        return path_attributions(part, baselines[:, None], alphas, quadrature, min(steps, evaluations))
+        return path_attributions(part, baselines[:, None], alphas, quadrature, even_batches(steps, evaluations))
 
     rows = min(len(problem), max(1, evaluations // steps))
     return explain_in_batches(problem, check_baseline(problem, baseline), method, rows)

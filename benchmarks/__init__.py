@@ -1,0 +1,1 @@
+"""Ours beside its peers in speed and memory: ``python -m benchmarks --help``."""

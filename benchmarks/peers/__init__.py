@@ -1,0 +1,1 @@
+"""The peers, each with its best settings."""

@@ -1,0 +1,137 @@
+"""The leading part of a classifier's graph that is affine in the image.
+
+On a straight path its result moves in a straight line too: it is known from its values at the two ends. And as its
+gradient is the same everywhere, gradients behind it may be summed over the path first and pulled back once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import tensorflow as tf
+
+from tf_ganmex.attributions.linear import is_linear, varying_nodes
+from tf_ganmex.attributions.local.parts import graph_between, weight_feeds
+from tf_ganmex.classifier import Classifier
+from tf_ganmex.classifier.graph import FrozenGraph, class_axis_last, import_graph, node_name, tensor_name
+
+Weights = tuple[tf.Tensor, ...]
+ImageShape = tuple[int, ...]
+
+_TRIED_BATCH = 7  # no size that a layer is likely to have
+
+
+class AffinePart:
+    """A graph as its frontier divides it: the tensors where what is affine in the image ends.
+
+    Attributes:
+        graph: the whole graph.
+        frontier: names of the tensors, the batch their first axis.
+    """
+
+    def __init__(self, graph: FrozenGraph, frontier: tuple[str, ...]):
+        self.graph = graph
+        self.frontier = frontier
+
+    @classmethod
+    def of(cls, clf: Classifier, shape: ImageShape) -> AffinePart | None:
+        """The affine part for images of ``shape``; None where there is none, or its graph is not known."""
+        kernels = clf.engine.kernels
+        if ("affine", shape) not in kernels:
+            part = _find(clf.engine, shape) if isinstance(clf.engine, FrozenGraph) else None
+            kernels["affine", shape] = part  # type: ignore[assignment]
+        return kernels["affine", shape]  # type: ignore[return-value]
+
+    def values(self, x: tf.Tensor, weights: Weights) -> tuple[tf.Tensor, ...]:
+        """The tensors of the frontier for images (n, h, w, c)."""
+        images = dict.fromkeys(self.graph.inputs, tf.cast(x, self.graph.dtype))
+        return _evaluate(self.graph, images | weight_feeds(self.graph, weights), self.frontier)
+
+    def forward(self, values: Sequence[tf.Tensor], weights: Weights) -> tf.Tensor:
+        """The classifier's raw outputs (n, classes), of the tensors of the frontier."""
+        feeds = weight_feeds(self.graph, weights) | dict(zip(self.frontier, values, strict=True))
+        (output,) = _evaluate(self.graph, feeds, [self.graph.output])
+        return tf.cast(class_axis_last(output, self.graph.classes), self.graph.fed_dtype)
+
+
+def _evaluate(graph: FrozenGraph, inputs: Mapping[str, tf.Tensor], outputs: Sequence[str]) -> tuple[tf.Tensor, ...]:
+    wanted = [name for name in outputs if name not in inputs]
+    definition = graph_between(graph, inputs, wanted)
+    read = {tensor_name(reference) for node in definition.node for reference in node.input}
+    # Of tensors from outside a loop that is traced, an import takes copies only.
+    feeds = {name: tf.identity(value) for name, value in inputs.items() if name in read}
+    made = dict(zip(wanted, import_graph(definition, feeds, wanted), strict=True)) if wanted else {}
+    return tuple(inputs[name] if name in inputs else made[name] for name in outputs)
+
+
+# --- where it ends ----------------------------------------------------------------------------------------------------
+
+
+def _find(graph: FrozenGraph, shape: ImageShape) -> AffinePart | None:
+    if graph.batch is not None or graph.dtype != graph.fed_dtype:
+        return None
+    shapes = _shapes(graph, shape)
+    if shapes is None:
+        return None
+    refused: set[str] = set()
+    while True:
+        affine = _affine_nodes(graph, refused)
+        frontier = _frontier(graph, affine)
+        strange = {node_name(name) for name in frontier if not _is_batch(shapes.get(name))} - refused
+        if not strange:
+            break
+        refused |= strange
+    if not frontier or set(frontier) <= set(graph.inputs):
+        return None
+    return AffinePart(graph, frontier)
+
+
+def _shapes(graph: FrozenGraph, shape: ImageShape) -> dict[str, tf.TensorShape] | None:
+    """The shapes of all tensors for a batch of images of ``shape``; None of a graph that is more than its nodes."""
+    with tf.Graph().as_default() as imported:
+        x = tf.compat.v1.placeholder(graph.fed_dtype, (_TRIED_BATCH, *shape))
+        weights = tuple(tf.compat.v1.placeholder(weight.spec.dtype, weight.spec.shape) for weight in graph.weights)
+        (output,) = import_graph(graph.graph_def, graph.feeds(x, weights), [graph.output])
+    operations = imported.get_operations()
+    if any(operation.op_def.is_stateful or _calls(operation) for operation in operations):
+        return None
+    scope = output.name.removesuffix(graph.output)
+    made = (tensor for operation in operations for tensor in operation.outputs)
+    shapes = {tensor.name.removeprefix(scope): tensor.shape for tensor in made if tensor.name.startswith(scope)}
+    return shapes | dict.fromkeys(graph.inputs, x.shape)
+
+
+def _calls(operation: tf.Operation) -> bool:
+    return any(value.HasField("func") or value.list.func for value in operation.node_def.attr.values())
+
+
+def _is_batch(shape: tf.TensorShape | None) -> bool:
+    return shape is not None and shape.is_fully_defined() and shape.rank > 1 and shape[0] == _TRIED_BATCH
+
+
+def _affine_nodes(graph: FrozenGraph, refused: Collection[str]) -> set[str]:
+    affine = {node_name(name) for name in graph.inputs}
+    for node, which in varying_nodes(graph):
+        taken = is_linear(node, which) and node.op != "Cast" and node.name not in refused
+        if taken and all(node_name(node.input[index]) in affine for index in which):
+            affine.add(node.name)
+    return affine
+
+
+def _frontier(graph: FrozenGraph, affine: Collection[str]) -> tuple[str, ...]:
+    """The results of affine nodes that other nodes read on the way to the output; none if one only waits for them."""
+    nodes = {node.name: node for node in graph.graph_def.node}
+    frontier: dict[str, None] = {}
+    seen: set[str] = set()
+    waiting = [graph.output]
+    while waiting:
+        reference = waiting.pop()
+        name = node_name(reference)
+        if name in affine:
+            if reference.startswith("^"):
+                return ()
+            frontier[tensor_name(reference)] = None
+        elif name in nodes and name not in seen:
+            seen.add(name)
+            waiting.extend(nodes[name].input)
+    return tuple(frontier)
