@@ -185,7 +185,7 @@ _NOTES_3 = (
     "to the score delta, and is in no claim.",
     "The published sparsity stands beside both of our measures: the Gini index of |A| (gini), which fits the published "
     "numbers of IG and EG, and that of the signed map shifted to start at zero (gini_shifted), which fits those of "
-    "DeepLIFT. Those of Occlusion fit neither.",
+    "DeepLIFT on MNIST. The others fit neither.",
     "Claims: a difference with its interval over images, paired by image; a claim is undecided where an interval "
     "has both signs.",
 )
