@@ -398,7 +398,7 @@ METHODS = {
 @pytest.mark.parametrize("name", METHODS)
 def test_methods_by_windows_and_by_whole_images(name, clf, free, monkeypatch):
     method, x, modules = METHODS[name], question(clf, 4).x, [vars(single_changes), vars(perturbation)]
-    modules.append(occlusion.__globals__)
+    modules.append(occlusion.__wrapped__.__globals__)
     used = []
 
     def watched(function):

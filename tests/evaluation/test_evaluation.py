@@ -134,7 +134,7 @@ def test_undefined_correlations_are_counted_and_left_out(clf, data):
     table = gx.evaluate(clf, data, methods=["occlusion"], baselines={"itself": lambda x, target: x}, metrics=["gini"])
     row = table["gini", "occlusion", "itself"]
     assert np.isnan(row.mean) and (row.count, row.undefined) == (0, TEST - len(WRONG))
-    assert f"occlusion × itself: gini {TEST - len(WRONG)}" in table.notes[-1] and "–" in table.to_markdown()
+    assert f"gini {TEST - len(WRONG)} of occlusion × itself" in table.notes[-1] and "–" in table.to_markdown()
 
 
 def test_monotonicity_is_measured_on_the_first_images_only(clf, data, table):
