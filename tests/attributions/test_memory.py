@@ -24,5 +24,4 @@ def peak(method: str, images: int, **options) -> float:
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells the peak of a part of a run")
 @pytest.mark.parametrize(("method", "options"), [("integrated_gradients", {"steps": 4}), ("deeplift", {})])
 def test_the_memory_above_the_model_is_bounded(method, options):
-    """All at once they would take more than ten times as much."""
     assert peak(method, 64, **options) < BUDGET

@@ -88,13 +88,14 @@ def _explain_blocks(
     out: Any,
     axes: tuple[int, ...],
 ) -> Any:
-    if np.shape(out) != np.shape(x) or getattr(out, "dtype", np.dtype(object)).kind != "f":
-        received = f"shape {np.shape(out)}" if np.shape(out) != np.shape(x) else f"type {getattr(out, 'dtype', None)}"
+    shape, kind = np.shape(x), getattr(out, "dtype", np.dtype(object))
+    if np.shape(out) != shape or kind.kind != "f":
         raise OptionError(
-            f"Expected out to be an array of floats of the shape of x, {np.shape(x)}. Received: {received}."
+            f"Expected out to be an array of floats of the shape of x, {shape}. Received: shape={np.shape(out)}, "
+            f"dtype={kind}. Make it with np.empty, or np.lib.format.open_memmap for one on disk."
         )
     count = len(x)
-    for rows in row_slices(count, max(1, _AT_ONCE // max(1, int(np.prod(np.shape(x)[1:]))))):
+    for rows in row_slices(count, max(1, _AT_ONCE // max(1, int(np.prod(shape[1:]))))):
         own = [_rows_of(label, rows, count, (1,)) for label in labels]
         given = [_rows_of(array, rows, count, axes) for array in arguments]
         out[rows] = method(x[rows], *own, *given, **options)
