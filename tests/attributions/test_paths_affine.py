@@ -9,7 +9,7 @@ import tensorflow as tf
 from attribution_cases import BUILDERS, assert_close, case, sequential
 
 import tf_ganmex as gx
-from tf_ganmex.attributions import paths
+from tf_ganmex.attributions import straight
 from tf_ganmex.attributions.affine import AffinePart
 from tf_ganmex.attributions.paths import path_attributions
 from tf_ganmex.attributions.problem import pose
@@ -195,8 +195,8 @@ def test_images_at_a_time(monkeypatch):
     """No more than ``batch_size`` points on the path are in the network at once."""
     clf = gx.load_classifier(in_double(NETWORKS["convolution"]), output="logits")
     seen = []
-    original = paths._on_line
-    monkeypatch.setattr(paths, "_on_line", lambda *a: seen.append(original(*a).shape[0]) or original(*a))
+    original = straight.on_line
+    monkeypatch.setattr(straight, "on_line", lambda *a: seen.append(original(*a).shape[0]) or original(*a))
     x, baseline = images()
     for batch_size in (5, 20):
         gx.attributions.integrated_gradients(clf, x, 0, 1, baseline, steps=12, batch_size=batch_size)

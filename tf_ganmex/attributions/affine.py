@@ -11,12 +11,13 @@ from collections.abc import Collection, Mapping, Sequence
 import tensorflow as tf
 
 from tf_ganmex.attributions.linear import is_linear, varying_nodes
+from tf_ganmex.attributions.local.layers import ImageShape
 from tf_ganmex.attributions.local.parts import graph_between, weight_feeds
+from tf_ganmex.attributions.switches import SwitchingLayer
 from tf_ganmex.classifier import Classifier
 from tf_ganmex.classifier.graph import FrozenGraph, class_axis_last, import_graph, node_name, tensor_name
 
 Weights = tuple[tf.Tensor, ...]
-ImageShape = tuple[int, ...]
 
 _TRIED_BATCH = 7  # no size that a layer is likely to have
 
@@ -27,11 +28,13 @@ class AffinePart:
     Attributes:
         graph: the whole graph.
         frontier: names of the tensors, the batch their first axis.
+        switching: the layer behind, if a ReLU is all between.
     """
 
-    def __init__(self, graph: FrozenGraph, frontier: tuple[str, ...]):
+    def __init__(self, graph: FrozenGraph, frontier: tuple[str, ...], shape: ImageShape):
         self.graph = graph
         self.frontier = frontier
+        self.switching = SwitchingLayer.behind(graph, frontier[0], shape) if len(frontier) == 1 else None
 
     @classmethod
     def of(cls, clf: Classifier, shape: ImageShape) -> AffinePart | None:
@@ -47,11 +50,17 @@ class AffinePart:
         images = dict.fromkeys(self.graph.inputs, tf.cast(x, self.graph.dtype))
         return _evaluate(self.graph, images | weight_feeds(self.graph, weights), self.frontier)
 
-    def forward(self, values: Sequence[tf.Tensor], weights: Weights) -> tf.Tensor:
-        """The classifier's raw outputs (n, classes), of the tensors of the frontier."""
-        feeds = weight_feeds(self.graph, weights) | dict(zip(self.frontier, values, strict=True))
-        (output,) = _evaluate(self.graph, feeds, [self.graph.output])
+    def raw_outputs(self, names: Sequence[str], values: Sequence[tf.Tensor], weights: Weights) -> tf.Tensor:
+        """The classifier's raw outputs (n, classes), of tensors ``names`` behind the affine part."""
+        (output,) = self.evaluate(names, values, [self.graph.output], weights)
         return tf.cast(class_axis_last(output, self.graph.classes), self.graph.fed_dtype)
+
+    def evaluate(
+        self, names: Sequence[str], values: Sequence[tf.Tensor], wanted: Sequence[str], weights: Weights
+    ) -> tuple[tf.Tensor, ...]:
+        """The tensors ``wanted`` of the graph, where its tensors ``names`` have ``values``."""
+        feeds = weight_feeds(self.graph, weights) | dict(zip(names, values, strict=True))
+        return _evaluate(self.graph, feeds, wanted)
 
 
 def _evaluate(graph: FrozenGraph, inputs: Mapping[str, tf.Tensor], outputs: Sequence[str]) -> tuple[tf.Tensor, ...]:
@@ -83,7 +92,7 @@ def _find(graph: FrozenGraph, shape: ImageShape) -> AffinePart | None:
         refused |= strange
     if not frontier or set(frontier) <= set(graph.inputs):
         return None
-    return AffinePart(graph, frontier)
+    return AffinePart(graph, frontier, shape)
 
 
 def _shapes(graph: FrozenGraph, shape: ImageShape) -> dict[str, tf.TensorShape] | None:

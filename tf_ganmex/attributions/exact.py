@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_ganmex.attributions.problem import Problem
-from tf_ganmex.classifier import Classifier
 from tf_ganmex.classifier.head import Head
+from tf_ganmex.errors import ModelError
 
 
 def exact_contrast(problem: Problem) -> np.ndarray:
@@ -35,15 +35,12 @@ def exact_scores(head: Head, raw: tf.Tensor, score: str) -> tf.Tensor:
     return head.scores(raw, score)
 
 
-def delta_with_exact_gradient(
-    clf: Classifier, x: tf.Tensor, weights: tuple[tf.Tensor, ...], contrast: tf.Tensor, score: str
-) -> tf.Tensor:
-    """Σ Δ of images (n, h, w, c) less a constant: its gradient keeps its digits where a probability is 1."""
-    raw = clf.engine.forward(x, weights)
-    if score == "probability" and _sums_to_one(clf.head):
-        scores = tf.nn.softmax(clf.head.logits(raw))
+def delta_with_exact_gradient(head: Head, raw: tf.Tensor, contrast: tf.Tensor, score: str) -> tf.Tensor:
+    """Σ Δ of a classifier's raw outputs, less a constant: its gradient keeps its digits where a probability is 1."""
+    if score == "probability" and _sums_to_one(head):
+        scores = tf.nn.softmax(head.logits(raw))
         return tf.reduce_sum(scores * relative_to_likeliest(contrast, scores))
-    return tf.reduce_sum(clf.head.scores(raw, score) * contrast)
+    return tf.reduce_sum(head.scores(raw, score) * contrast)
 
 
 def relative_to_likeliest(contrast: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
@@ -54,6 +51,16 @@ def relative_to_likeliest(contrast: tf.Tensor, probabilities: tf.Tensor) -> tf.T
     """
     likeliest = tf.argmax(probabilities, -1)[..., None]
     return contrast - tf.gather(contrast, likeliest, axis=-1, batch_dims=contrast.shape.rank - 1)
+
+
+def known(gradient: tf.Tensor | None) -> tf.Tensor:
+    """``gradient``; ModelError where there is none."""
+    if gradient is None:
+        raise ModelError(
+            "Expected a differentiable classifier. Received: one whose scores have no gradient with respect to the "
+            "image. Use occlusion, or a model without rounding, argmax or numpy functions on its way."
+        )
+    return gradient
 
 
 def _sums_to_one(head: Head) -> bool:

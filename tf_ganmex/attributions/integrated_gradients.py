@@ -20,6 +20,8 @@ from tf_ganmex.attributions.problem import (
 from tf_ganmex.attributions.quadrature import nodes_and_weights
 from tf_ganmex.classifier import Classifier
 
+_STEPS_AT_ONCE = 100  # of an image; more images in a call take less time than more of their steps
+
 
 def integrated_gradients(
     clf: Classifier,
@@ -61,8 +63,10 @@ def integrated_gradients(
     alphas, quadrature = nodes.astype(clf.dtype)[None], weights.astype(clf.dtype)
     evaluations = evaluations_at_once(problem, batch_size)
 
-    def method(part: Problem, baselines: np.ndarray) -> np.ndarray:
-        return path_attributions(part, baselines[:, None], alphas, quadrature, even_batches(steps, evaluations))
+    rows = even_batches(len(problem), max(1, evaluations // min(steps, _STEPS_AT_ONCE)))
+    chunk = even_batches(steps, max(1, evaluations // rows))
 
-    rows = min(len(problem), max(1, evaluations // steps))
+    def method(part: Problem, baselines: np.ndarray) -> np.ndarray:
+        return path_attributions(part, baselines[:, None], alphas, quadrature, chunk)
+
     return explain_in_batches(problem, check_baseline(problem, baseline), method, rows)
