@@ -6,13 +6,13 @@ gradient is the same everywhere, gradients behind it may be summed over the path
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 import tensorflow as tf
 
 from tf_ganmex.attributions.linear import is_linear, varying_nodes
 from tf_ganmex.attributions.local.layers import ImageShape
-from tf_ganmex.attributions.local.parts import graph_between, weight_feeds
+from tf_ganmex.attributions.local.parts import evaluate_between, weight_feeds
 from tf_ganmex.attributions.switches import SwitchingLayer
 from tf_ganmex.classifier import Classifier
 from tf_ganmex.classifier.graph import FrozenGraph, class_axis_last, import_graph, node_name, tensor_name
@@ -48,7 +48,7 @@ class AffinePart:
     def values(self, x: tf.Tensor, weights: Weights) -> tuple[tf.Tensor, ...]:
         """The tensors of the frontier for images (n, h, w, c)."""
         images = dict.fromkeys(self.graph.inputs, tf.cast(x, self.graph.dtype))
-        return _evaluate(self.graph, images | weight_feeds(self.graph, weights), self.frontier)
+        return evaluate_between(self.graph, images | weight_feeds(self.graph, weights), self.frontier)
 
     def raw_outputs(self, names: Sequence[str], values: Sequence[tf.Tensor], weights: Weights) -> tf.Tensor:
         """The classifier's raw outputs (n, classes), of tensors ``names`` behind the affine part."""
@@ -60,17 +60,7 @@ class AffinePart:
     ) -> tuple[tf.Tensor, ...]:
         """The tensors ``wanted`` of the graph, where its tensors ``names`` have ``values``."""
         feeds = weight_feeds(self.graph, weights) | dict(zip(names, values, strict=True))
-        return _evaluate(self.graph, feeds, wanted)
-
-
-def _evaluate(graph: FrozenGraph, inputs: Mapping[str, tf.Tensor], outputs: Sequence[str]) -> tuple[tf.Tensor, ...]:
-    wanted = [name for name in outputs if name not in inputs]
-    definition = graph_between(graph, inputs, wanted)
-    read = {tensor_name(reference) for node in definition.node for reference in node.input}
-    # Of tensors from outside a loop that is traced, an import takes copies only.
-    feeds = {name: tf.identity(value) for name, value in inputs.items() if name in read}
-    made = dict(zip(wanted, import_graph(definition, feeds, wanted), strict=True)) if wanted else {}
-    return tuple(inputs[name] if name in inputs else made[name] for name in outputs)
+        return evaluate_between(self.graph, feeds, wanted)
 
 
 # --- where it ends ----------------------------------------------------------------------------------------------------

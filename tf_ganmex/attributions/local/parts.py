@@ -27,7 +27,8 @@ def evaluate_between(
     if any(value.dtype == tf.float64 for value in inputs.values()):
         definition = in_double(definition)
     read = {tensor_name(reference) for node in definition.node for reference in node.input}
-    feeds = {name: value for name, value in inputs.items() if name in read}
+    # Of tensors from outside a loop that is traced, an import takes copies only.
+    feeds = {name: tf.identity(value) for name, value in inputs.items() if name in read}
     made = dict(zip(wanted, import_graph(definition, feeds, wanted), strict=True)) if wanted else {}
     return tuple(inputs[name] if name in inputs else made[name] for name in outputs)
 
