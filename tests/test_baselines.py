@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy.spatial.distance import cdist
 
-from tf_ganmex import baselines
+from tf_ganmex import _nearest, baselines
 from tf_ganmex.errors import BaselineError, OptionError
 
 
@@ -129,6 +132,24 @@ def test_nearest_far_from_the_origin():
     assert np.array_equal(baselines.nearest(images, labels).indices(x, 0), expected)
 
 
+def test_nearest_where_a_gpu_keeps_11_digits(monkeypatch):
+    """TensorFloat-32, which TensorFlow uses for matrix products on a GPU unless it is told not to."""
+    product = _nearest._listed
+
+    def cut(values):
+        return tf.bitcast(tf.bitwise.bitwise_and(tf.bitcast(values, tf.int32), ~0x1FFF), tf.float32)
+
+    monkeypatch.setattr(_nearest, "_listed", lambda q, c, slack: product(cut(q), cut(c), slack))
+    rng = np.random.default_rng(10)
+    alike = rng.random((1, 8, 8, 1)) + 0.02 * rng.normal(size=(240, 8, 8, 1))
+    x, images = np.split(alike.astype(np.float32), [40])
+    labels = np.zeros(200, int)
+    expected = nearest_by_brute_force(x, np.zeros(40, int), images, labels)
+    assert not np.array_equal(baselines.nearest(images, labels).indices(x, 0), expected)
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind])
+    assert np.array_equal(baselines.nearest(images, labels).indices(x, 0), expected)
+
+
 def test_first_of_many_that_are_equally_near():
     images = np.repeat(np.random.default_rng(6).random((2, 4, 4, 1), np.float32), 30, 0)
     labels = np.tile([0, 1, 1], 20)
@@ -136,11 +157,50 @@ def test_first_of_many_that_are_equally_near():
     assert baselines.nearest(images, labels).indices(x, 1).tolist() == [1, 31]
 
 
-def test_nearest_in_parts_is_the_same(x, training_set, monkeypatch):
+@pytest.mark.parametrize(("name", "value"), [("_PRODUCTS", 20), ("_VALUES", 4 * 5 * 6 * 3), ("_QUERIES", 2)])
+def test_nearest_in_parts_is_the_same(name, value, x, training_set, monkeypatch):
+    expected = baselines.nearest(*training_set).indices(x, TARGET)
+    monkeypatch.setattr(baselines.NearestSample, name, value)
+    assert np.array_equal(baselines.nearest(*training_set).indices(x, TARGET), expected)
+
+
+@pytest.mark.parametrize("limit", [0, 2**28])
+def test_candidates_that_stay_ready_are_the_same_candidates(limit, x, training_set, monkeypatch):
+    monkeypatch.setattr(baselines.NearestSample, "_READY", limit)
     nearest = baselines.nearest(*training_set)
-    expected = nearest.indices(x, TARGET)
-    monkeypatch.setattr(baselines.NearestSample, "_PRODUCTS", 20)
-    assert np.array_equal(nearest.indices(x, TARGET), expected)
+    expected = nearest_by_brute_force(x, TARGET, *training_set)
+    for _ in range(2):
+        assert np.array_equal(nearest.indices(x, TARGET), expected)
+    assert sum(each.nbytes for each in nearest._ready.values()) <= limit
+    assert bool(nearest._ready) == (limit > 0)
+    sent = pickle.loads(pickle.dumps(nearest))
+    assert not sent._ready
+    assert np.array_equal(sent.indices(x, TARGET), expected)
+
+
+def test_nearest_of_images_with_a_border():
+    """Pixels that are the same in all candidates count for none of them, whatever the image has there."""
+    rng = np.random.default_rng(8)
+    images = np.zeros((60, 8, 8, 2), np.float32)
+    images[:, 2:6, 2:6, 0] = rng.random((60, 4, 4))
+    images[30:, 0, 0, 1] = 0.5  # not quite a border
+    labels = np.arange(60) % 2
+    x = rng.random((11, 8, 8, 2), np.float32)
+    for target in (0, 1):
+        expected = nearest_by_brute_force(x, np.full(11, target), images, labels)
+        assert np.array_equal(baselines.nearest(images, labels).indices(x, target), expected)
+
+
+def test_nearest_of_candidates_that_are_all_the_same():
+    x = np.random.default_rng(9).random((3, 4, 4, 1))
+    assert baselines.nearest(np.full((5, 4, 4, 1), 0.5), np.array([1, 0, 0, 1, 0])).indices(x, 0).tolist() == [1, 1, 1]
+
+
+def test_nearest_to_what_is_no_number(training_set):
+    x = training_set[0][:4].copy()
+    x[2, 0, 0, 0] = np.nan
+    with pytest.raises(BaselineError, match="Expected finite values in x"):
+        baselines.nearest(*training_set)(x, 1)
 
 
 def test_nearest_of_a_training_image_is_itself(training_set):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from tf_ganmex._nearest import Candidates, closest
 from tf_ganmex.draws import image_generator, without_replacement
 from tf_ganmex.errors import BaselineError, OptionError
 
@@ -131,6 +132,16 @@ class NearestSample(_TrainingImages):
 
     _QUERIES = 2048
     _PRODUCTS = 2**24  # queries times candidates at a time
+    _VALUES = 2**25  # of candidates at a time
+    _READY = 2**28  # bytes of candidates that stay ready for the next call
+
+    def __init__(self, x_train: Any, y_train: Any):
+        super().__init__(x_train, y_train)
+        self._ready: dict[int, Candidates] = {}  # by the row of the first
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a process that this is sent to needs."""
+        return vars(self) | {"_ready": {}}
 
     def __call__(self, x: Any, target: Any) -> np.ndarray:
         """The nearest training image of each target class, (n, h, w, c)."""
@@ -140,30 +151,27 @@ class NearestSample(_TrainingImages):
     def indices(self, x: np.ndarray, target: Any) -> np.ndarray:
         """Which training images are nearest, (n,); the first of several that are."""
         found = np.empty(len(x), np.int64)
+        most = max(1, self._VALUES // self.images[0].size)
         for label, wanting in self.rows_of(x, target):
             rows = self.rows[label]
-            candidates = self.images[rows].reshape(len(rows), -1)
-            step = min(self._QUERIES, max(1, self._PRODUCTS // len(rows)))
-            for start in range(0, len(wanting), step):
-                part = wanting[start : start + step]
-                found[part] = rows[_nearest_rows(x[part].reshape(len(part), -1), candidates)]
+            blocks = [rows[start : start + most] for start in range(0, len(rows), most)]
+            of_each = np.stack([self._nearest(block, x, wanting) for block in blocks], 1)
+            found[wanting] = closest(self.images, x[wanting], of_each.ravel(), np.full(len(wanting), len(blocks)))
         return found
 
+    def _nearest(self, rows: np.ndarray, x: np.ndarray, wanting: np.ndarray) -> np.ndarray:
+        candidates = self._candidates(rows)
+        step = min(self._QUERIES, max(1, self._PRODUCTS // len(rows)))
+        parts = (x[wanting[start : start + step]] for start in range(0, len(wanting), step))
+        return np.concatenate([candidates.nearest(part) for part in parts])
 
-def _nearest_rows(queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-    rough_queries, rough = (array.astype(np.float32, copy=False) for array in (queries, candidates))
-    half_norms = np.einsum("ij,ij->i", rough, rough) / 2
-    closeness = rough_queries @ rough.T - half_norms  # |q − c|² = |q|² − 2 (q·c − |c|²/2)
-    # How far rounding may move a sum of products: what lies within it of the best is measured.
-    lengths = np.sqrt(2 * half_norms.max()) * (np.linalg.norm(rough_queries, axis=1) + np.sqrt(2 * half_norms.max()))
-    slack = 2 * np.finfo(np.float32).eps * queries.shape[1] * lengths
-    shortlist = closeness >= closeness.max(1, keepdims=True) - slack[:, None]
-    nearest_rows = np.empty(len(queries), np.int64)
-    for index, listed in enumerate(shortlist):
-        rows = np.flatnonzero(listed)
-        differences = candidates[rows].astype(np.float64) - queries[index]
-        nearest_rows[index] = rows[np.einsum("ij,ij->i", differences, differences).argmin()]
-    return nearest_rows
+    def _candidates(self, rows: np.ndarray) -> Candidates:
+        ready = self._ready.get(int(rows[0]))
+        if ready is None:
+            ready = Candidates(self.images, rows)
+            if ready.nbytes + sum(each.nbytes for each in self._ready.values()) <= self._READY:
+                self._ready[int(rows[0])] = ready
+        return ready
 
 
 class RandomSample(_TrainingImages):
