@@ -23,7 +23,9 @@ CASES = (
         task=Task("mnist", 1, steps=5),
         quick=Task("mnist", 1, steps=1),
         contenders=(
-            Contender("ours", training.keras, within=None, note="one batch and one generator pass for both updates"),
+            Contender(
+                "ours", training.keras, within=None, note="one batch, and one pass of it through each network, for both"
+            ),
             Contender(
                 "TF-GAN StarGANEstimator", training.tfgan, within=None, note="a batch of its own for each update"
             ),

@@ -98,12 +98,16 @@ def sizes(task: Task) -> Run:
 def _forward(network: Any) -> tuple[float, float]:
     operations = moved = 0.0
     for layer in network.layers:
-        if not type(layer).__name__.startswith("Conv2D"):
+        kernel = getattr(layer, "kernel", None)
+        if kernel is None or len(kernel.shape) != 4:
             continue
-        before, after = layer.input.shape[1:], layer.output.shape[1:]
+        transposed = type(layer).__name__ == "Conv2DTranspose"
+        # The first convolution takes an image and a target, which counts as so many planes of the image.
+        image = layer.input[0] if isinstance(layer.input, list) else layer.input
+        before, after = (*image.shape[1:3], kernel.shape[3 if transposed else 2]), layer.output.shape[1:]
         # A transposed convolution multiplies its kernel with each pixel that it takes, another with each that it gives.
-        pixels = before if type(layer).__name__ == "Conv2DTranspose" else after
-        operations += 2 * float(np.prod(pixels[:2])) * float(np.prod(layer.kernel.shape))
+        pixels = before if transposed else after
+        operations += 2 * float(np.prod(pixels[:2])) * float(np.prod(kernel.shape))
         moved += 4 * float(np.prod(before) + np.prod(after))
     return operations, moved
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from tf_ganmex._backend import keras
+from tf_ganmex.gan.convolutions import BLOCK, BlockConv, ConditionedConv, Crop, LeakyReLU, pads_evenly
 
 # StarGAN (Choi et al. 2018, appendix 7.2) as TF-GAN builds it.
 NORM_EPSILON = 1e-6
@@ -18,8 +19,8 @@ LEAKY_SLOPE = 0.01
 class Layers(Protocol):
     """What a network is built with; a name is that of a weight's owner, in both frameworks."""
 
-    def conditioned(self, image: Any, target: Any) -> Any:
-        """The image (n, h, w, c) with the one-hot target (n, classes) appended as constant planes."""
+    def conditioned_conv(self, image: Any, target: Any, name: str, channels: int, size: int) -> Any:
+        """`conv` of the image (n, h, w, c), target (n, classes) appended as constant planes, to a map as large."""
 
     def conv(self, net: Any, name: str, channels: int, size: int, stride: int = 1, *, pad: int) -> Any:
         """A convolution without bias, VALID after padding by hand."""
@@ -59,27 +60,32 @@ class Layers(Protocol):
 
 
 class KerasLayers:
-    """Keras layers with a dtype policy each; initial kernels depend on seed and name alone."""
+    """Keras layers with a dtype policy each, of `convolutions.py` where those do with less work.
+
+    Initial kernels depend on seed and name alone.
+    """
 
     def __init__(self, dtype: str, seed: int) -> None:
         self._dtype = dtype
         self._seed = seed
 
-    def conditioned(self, image: Any, target: Any) -> Any:
+    def conditioned_conv(self, image: Any, target: Any, name: str, channels: int, size: int) -> Any:
         """See `Layers`."""
-        height, width = image.shape[1:3]
-        planes = self._layer("Reshape", "target_planes", (1, 1, target.shape[-1]))(target)
-        planes = self._layer("UpSampling2D", "target_tiles", (height, width))(planes)
-        return self._layer("Concatenate", "conditioned")([image, planes])
+        return self._kernel_layer(ConditionedConv, name, channels, size)([image, target])
 
     def conv(self, net: Any, name: str, channels: int, size: int, stride: int = 1, *, pad: int) -> Any:
         """See `Layers`."""
-        net = self._layer("ZeroPadding2D", f"{name}_pad", pad)(net)
-        return self._kernel_layer("Conv2D", name, channels, size, stride, padding="valid")(net)
+        sides = net.shape[1:3]
+        if not pads_evenly(sides, size, stride, pad):
+            net = self._layer("ZeroPadding2D", f"{name}_pad", pad)(net)
+            return self._kernel_layer(keras.layers.Conv2D, name, channels, size, stride, use_bias=False)(net)
+        few = channels < 4 and stride == 1 and not any(side % BLOCK for side in sides)
+        kind = BlockConv if few else keras.layers.Conv2D
+        return self._kernel_layer(kind, name, channels, size, stride, padding="same", use_bias=False)(net)
 
     def transposed_conv(self, net: Any, name: str, channels: int, size: int, stride: int) -> Any:
         """See `Layers`."""
-        return self._kernel_layer("Conv2DTranspose", name, channels, size, stride, padding="valid")(net)
+        return self._kernel_layer(keras.layers.Conv2DTranspose, name, channels, size, stride, use_bias=False)(net)
 
     def norm(self, net: Any, name: str) -> Any:
         """See `Layers`."""
@@ -94,7 +100,7 @@ class KerasLayers:
 
     def leaky_relu(self, net: Any, name: str) -> Any:
         """See `Layers`."""
-        return self._layer("LeakyReLU", f"{name}_relu", LEAKY_SLOPE)(net)
+        return LeakyReLU(LEAKY_SLOPE, dtype=self._dtype, name=f"{name}_relu")(net)
 
     def add(self, one: Any, other: Any, name: str) -> Any:
         """See `Layers`."""
@@ -102,7 +108,7 @@ class KerasLayers:
 
     def crop(self, net: Any, name: str) -> Any:
         """See `Layers`."""
-        return self._layer("Cropping2D", f"{name}_crop", 1)(net)
+        return Crop(dtype=self._dtype, name=f"{name}_crop")(net)
 
     def double(self, net: Any, name: str) -> Any:
         """See `Layers`."""
@@ -126,9 +132,9 @@ class KerasLayers:
     def _layer(self, kind: str, name: str, *arguments: Any, **options: Any) -> keras.layers.Layer:
         return getattr(keras.layers, kind)(*arguments, dtype=self._dtype, name=name, **options)
 
-    def _kernel_layer(self, kind: str, name: str, *arguments: Any, **options: Any) -> keras.layers.Layer:
+    def _kernel_layer(self, kind: Any, name: str, *arguments: Any, **options: Any) -> keras.layers.Layer:
         kernel = keras.initializers.GlorotUniform(seed=_seed_of(name, self._seed))
-        return self._layer(kind, name, *arguments, use_bias=False, kernel_initializer=kernel, **options)
+        return kind(*arguments, kernel_initializer=kernel, dtype=self._dtype, name=name, **options)
 
 
 def _seed_of(name: str, seed: int) -> int:

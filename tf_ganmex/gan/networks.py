@@ -139,8 +139,7 @@ def build_discriminator(
 
 def generator(layers: Layers, image: Any, target: Any, sizes: GeneratorSizes) -> Any:
     """Connect the generator's layers, of whatever framework; see `build_generator`."""
-    net = layers.conditioned(image, target)
-    net = _bottleneck(layers, *_down(layers, net, sizes), sizes.blocks)
+    net = _bottleneck(layers, *_down(layers, image, target, sizes), sizes.blocks)
     return layers.tanh(_up(layers, net, image.shape[-1], sizes), "tanh")
 
 
@@ -171,13 +170,13 @@ def check_sides(input_shape: tuple[int, ...], sizes: GeneratorSizes) -> None:
         )
 
 
-def _down(layers: Layers, net: Any, sizes: GeneratorSizes) -> tuple[Any, int]:
+def _down(layers: Layers, image: Any, target: Any, sizes: GeneratorSizes) -> tuple[Any, int]:
     """The three convolutions before the residual blocks, and the number of channels they end with."""
     if sizes.down_sampling:
         widths, stride, size = (sizes.filters, 2 * sizes.filters, 4 * sizes.filters), 2, 4
     else:
         widths, stride, size = (sizes.filters, max(1, sizes.filters // 2), max(1, sizes.filters // 4)), 1, 5
-    net = _norm_relu(layers, layers.conv(net, "down_0", widths[0], 7, pad=3), "down_0")
+    net = _norm_relu(layers, layers.conditioned_conv(image, target, "down_0", widths[0], 7), "down_0")
     net = _norm_relu(layers, layers.conv(net, "down_1", widths[1], size, stride, pad=(size - 1) // 2), "down_1")
     before, net = net, layers.conv(net, "down_2", widths[2], size, stride, pad=(size - 1) // 2)
     if sizes.last_down_norm:

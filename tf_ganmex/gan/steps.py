@@ -43,6 +43,7 @@ class GeneratorTerms(NamedTuple):
     similarity: tf.Tensor
     reconstruction: tf.Tensor
     fake: tf.Tensor
+    scores: tf.Tensor
     logits: tf.Tensor
 
 
@@ -108,7 +109,8 @@ class Eq9Trainer(keras.Model):
         real, origin = self._unpack(data)
         target, alpha = self.draw(tf.shape(real)[0])
         g = self.generator_terms(real, origin, target)
-        return self._track(self._measures(real, target, g, self.discriminator_terms(real, origin, g.fake, alpha)))
+        d = self.discriminator_terms(real, origin, g.fake, alpha, scores=g.scores)
+        return self._track(self._measures(real, target, g, d))
 
     def draw(self, n: tf.Tensor | int, part: int = 0) -> tuple[tf.Tensor, tf.Tensor]:
         """Draw targets (n,) over all classes and interpolations (n, 1, 1, 1) of a batch of this step."""
@@ -117,14 +119,14 @@ class Eq9Trainer(keras.Model):
         return target, draw_interpolation(number, n, seed=self.options.seed)
 
     def _joint_updates(self, real: tf.Tensor, origin: tf.Tensor) -> dict[str, tf.Tensor]:
-        # One pass of the generator serves both networks.
+        # One pass of the generator, and one of the discriminator over what it made, serve both networks.
         target, alpha = self.draw(tf.shape(real)[0])
-        with tf.GradientTape() as tape:
-            g = self.generator_terms(real, origin, target)
-        generator_gradients = tape.gradient(g.loss, _tf_variables(self.generator))
-        with tf.GradientTape() as tape:
-            d = self.discriminator_terms(real, origin, tf.stop_gradient(g.fake), alpha)
-        discriminator_gradients = tape.gradient(d.loss, _tf_variables(self.discriminator))
+        with tf.GradientTape() as discriminator_tape:
+            with tf.GradientTape() as generator_tape:
+                g = self.generator_terms(real, origin, target)
+            d = self.discriminator_terms(real, origin, tf.stop_gradient(g.fake), alpha, scores=g.scores)
+        generator_gradients = generator_tape.gradient(g.loss, _tf_variables(self.generator))
+        discriminator_gradients = discriminator_tape.gradient(d.loss, _tf_variables(self.discriminator))
         # Both gradients are taken before either update: the discriminator judges the images it was shown.
         self.optimizer.apply(generator_gradients, self.generator.trainable_variables)
         self.discriminator_optimizer.apply(discriminator_gradients, self.discriminator.trainable_variables)
@@ -160,8 +162,8 @@ class Eq9Trainer(keras.Model):
             target: the classes (n,) to generate.
 
         Returns:
-            The unweighted terms, their weighted sum, the generated images in [-1, 1] and their class logits: the
-            classifier's, or those of the stand-alone GAN's own class head.
+            The unweighted terms, their weighted sum, the generated images in [-1, 1], the discriminator's scores of
+            them, and their class logits: the classifier's, or those of the stand-alone GAN's own class head.
 
         Reference:
             GANMEX, Eq. 9.
@@ -181,10 +183,16 @@ class Eq9Trainer(keras.Model):
         if o.reconstruction_weight > 0:
             reconstruction = losses.mean_absolute(real, self.translate(fake, origin))
             loss += o.reconstruction_weight * reconstruction
-        return GeneratorTerms(loss, adversarial, classification, similarity, reconstruction, fake, logits)
+        return GeneratorTerms(loss, adversarial, classification, similarity, reconstruction, fake, scores, logits)
 
     def discriminator_terms(
-        self, real: tf.Tensor, origin: tf.Tensor, fake: tf.Tensor, alpha: tf.Tensor
+        self,
+        real: tf.Tensor,
+        origin: tf.Tensor,
+        fake: tf.Tensor,
+        alpha: tf.Tensor,
+        *,
+        scores: tf.Tensor | None = None,
     ) -> DiscriminatorTerms:
         """Compute the discriminator's loss, to which a frozen classifier adds nothing.
 
@@ -193,6 +201,7 @@ class Eq9Trainer(keras.Model):
             origin: their classes (n,), which the class head of the stand-alone GAN learns.
             fake: generated images in [-1, 1].
             alpha: interpolations (n, 1, 1, 1) for the gradient penalty.
+            scores: the scores (n,) of the generated images, where they are known already.
 
         Returns:
             The unweighted terms and their weighted sum.
@@ -201,13 +210,14 @@ class Eq9Trainer(keras.Model):
             GANMEX, Eq. 3 and 9; Gulrajani et al. 2017, Eq. 3.
         """
         o = self.options
-        scores, logits = self._judge(tf.concat([real, fake], axis=0))
-        adversarial = self._game().discriminator(*tf.split(scores, 2))
+        # Two passes and not one over both: nothing then goes back through the real images for the generator's sake.
+        real_scores, logits = self._judge(real)
+        adversarial = self._game().discriminator(real_scores, self._judge(fake)[0] if scores is None else scores)
         penalty = classification = tf.zeros(())
         if o.gradient_penalty_weight > 0:
             penalty = losses.gradient_penalty(lambda images: self._judge(images)[0], real, fake, alpha)
         if logits is not None:
-            classification = losses.classification(tf.split(logits, 2)[0], origin)
+            classification = losses.classification(logits, origin)
         loss = adversarial + o.gradient_penalty_weight * penalty + o.classification_weight * classification
         return DiscriminatorTerms(loss, adversarial, penalty, classification)
 

@@ -24,10 +24,10 @@ class GraphLayers:
         self._initial = initial
         self._trunk = source_trunk
 
-    def conditioned(self, image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    def conditioned_conv(self, image: tf.Tensor, target: tf.Tensor, name: str, channels: int, size: int) -> tf.Tensor:
         """See `Layers`."""
         planes = tf.tile(target[:, None, None, :], [1, *image.shape[1:3], 1])
-        return tf.concat([image, planes], axis=-1)
+        return self.conv(tf.concat([image, planes], axis=-1), name, channels, size, pad=size // 2)
 
     def conv(self, net: tf.Tensor, name: str, channels: int, size: int, stride: int = 1, *, pad: int) -> tf.Tensor:
         """See `Layers`."""
