@@ -20,7 +20,7 @@ BLOCK = 4
 class ConditionedConv(keras.layers.Layer):
     """A convolution of [image (n, h, w, c), target (n, classes)] as if the target were appended as constant planes.
 
-    It is linear in the target, so that every class needs one convolution of a plane of ones, and not every image.
+    It is linear in the target, so that every class needs one convolution of a small plane of ones, and not every image.
     """
 
     def __init__(self, filters: int, size: int, *, kernel_initializer: Any, **options: Any) -> None:
@@ -43,15 +43,27 @@ class ConditionedConv(keras.layers.Layer):
         return super().get_config() | sizes
 
     def call(self, inputs: Any) -> tf.Tensor:
-        """Add the targets' mixture of the classes' planes to the convolved image."""
+        """Add the targets' mixture of the classes' convolved planes to the convolved image."""
         image, target = inputs
         (_, height, width, channels), classes = image.shape, target.shape[-1]
         of_image, of_planes = tf.split(tf.convert_to_tensor(self.kernel), [channels, classes], axis=2)
         of_planes = tf.reshape(of_planes, (*self.kernel_size, 1, classes * self.filters))
-        planes = tf.nn.conv2d(tf.ones((1, height, width, 1), image.dtype), of_planes, 1, "SAME")
-        planes = tf.transpose(tf.reshape(planes, (height * width, classes, self.filters)), (1, 0, 2))
-        mixed = tf.matmul(target, tf.reshape(planes, (classes, -1)))
-        return tf.nn.conv2d(image, of_image, 1, "SAME") + tf.reshape(mixed, (-1, height, width, self.filters))
+        down, across = (_repeated(*sizes, image.dtype) for sizes in zip((height, width), self.kernel_size, strict=True))
+        planes = tf.nn.conv2d(tf.ones((1, down.shape[1], across.shape[1], 1), image.dtype), of_planes, 1, "SAME")
+        planes = tf.reshape(tf.transpose(tf.reshape(planes, (-1, classes, self.filters)), (1, 0, 2)), (classes, -1))
+        mixed = tf.reshape(tf.matmul(target, planes), (-1, down.shape[1] * across.shape[1], self.filters))
+        everywhere = tf.reshape(tf.einsum("hy,wx->hwyx", down, across), (1, height * width, -1))
+        mixed = tf.reshape(tf.matmul(everywhere, mixed), (-1, height, width, self.filters))
+        return tf.nn.conv2d(image, of_image, 1, "SAME") + mixed
+
+
+def _repeated(size: int, kernel: int, dtype: str) -> tf.Tensor:
+    # (size, at most kernel): a convolved plane of ones is the same all over but for its borders: a small one has it all.
+    position, small = np.arange(size), min(size, kernel)
+    before = np.minimum(position, (kernel - 1) // 2)
+    after = np.minimum(size - 1 - position, kernel // 2)
+    index = np.where(size <= kernel, position, np.where(after < kernel // 2, small - 1 - after, before))
+    return tf.one_hot(index, small, dtype=dtype)
 
 
 @keras.saving.register_keras_serializable("tf_ganmex")
