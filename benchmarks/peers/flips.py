@@ -48,12 +48,12 @@ def _loop(task: Task, evaluations: int, probabilities: Callable[[np.ndarray], np
         areas = []
         for x, a, origin, target in zip(p.x, maps, p.origin, p.target, strict=True):
             flat, order = x.reshape(-1), np.argsort(-a.reshape(-1))
+            ranks = np.empty_like(order)
+            ranks[order] = np.arange(len(order))
             parts = []
             for first in range(0, len(flat) + 1, evaluations):
                 counts = np.arange(first, min(first + evaluations, len(flat) + 1))
-                images = np.repeat(flat[None], len(counts), 0)
-                for image, count in zip(images, counts, strict=True):
-                    image[order[:count]] = 1 - image[order[:count]]
+                images = np.where(ranks < counts[:, None], 1 - flat, flat)
                 scores = probabilities(images.reshape(-1, *x.shape))
                 parts.append(scores[:, origin] - scores[:, target])
             curve = np.concatenate(parts)

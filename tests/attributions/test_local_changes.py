@@ -13,9 +13,11 @@ import tf_ganmex as gx
 from tf_ganmex.attributions import local, occlusion
 from tf_ganmex.attributions.exact import exact_contrast
 from tf_ganmex.attributions.local import changes as changes_module
+from tf_ganmex.attributions.local import flip_plan as flip_plan_module
 from tf_ganmex.attributions.local import flips as flips_module
 from tf_ganmex.attributions.local import plan as plan_module
 from tf_ganmex.attributions.local.changes import LocalChanges
+from tf_ganmex.attributions.local.flip_plan import flip_plans
 from tf_ganmex.attributions.local.flips import LocalFlips
 from tf_ganmex.attributions.local.layers import read_segments
 from tf_ganmex.attributions.local.plan import plans_of_side
@@ -279,6 +281,8 @@ def free(monkeypatch):
     for name in ("_START_COST", "_CALL_COST", "_READ_COST"):
         monkeypatch.setattr(plan_module, name, 0.0)
     monkeypatch.setattr(plan_module, "_GAIN", 1e-6)
+    monkeypatch.setattr(flip_plan_module, "_GAIN", 1e-6)
+    monkeypatch.setattr(flip_plan_module, "_LEAST", 0)
 
 
 @pytest.mark.parametrize("name", UNKNOWN)
@@ -456,27 +460,102 @@ def random_ranks(x, seed=5):
     return np.stack([rng.permutation(image.size).reshape(image.shape) for image in x]).astype(np.int32)
 
 
-@pytest.mark.parametrize("seed", range(14))
-def test_every_flip_of_any_network(seed):
-    clf, rng = random_network(seed), np.random.default_rng(seed)
-    known = plans(clf, 1, int(rng.integers(1, 5)))
-    problem = question(clf, 2, str(rng.choice(["logit", "probability"])))
+def every_flip_plan(clf):
+    return flip_plans(read_segments(clf.graph, clf.input_shape), clf.input_shape)
+
+
+def check_flips(clf, known, score="logit", evaluations=64):
+    problem = question(clf, 2, score)
     ranks = random_ranks(problem.x)
     expected = flips_by_whole_images(problem, ranks, problem.x[0].size)
-    for number in {len(known) - 1, int(rng.integers(len(known)))} if known else ():
-        actual = LocalFlips(problem, flips_module._for_flips(known[number]), 64).curve(ranks, problem.x[0].size)
+    for plan in known:
+        actual = LocalFlips(problem, plan, evaluations).curve(ranks, problem.x[0].size)
         assert_close(actual - expected[:, :1], expected - expected[:, :1], 1e-11)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_flip_of_any_network(seed):
+    clf, rng = random_network(seed), np.random.default_rng(seed)
+    known = every_flip_plan(clf)
+    some = {len(known) - 1, int(rng.integers(len(known)))} if known else set()
+    check_flips(clf, [known[number] for number in some], str(rng.choice(["logit", "probability"])))
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("depth", [1, 2])
+def test_flips_behind_every_layer(padding, depth):
+    """Fields that lie beyond the border, and strides on strides."""
+    double = {"dtype": "float64"}
+    clf = network(
+        keras.Input((11, 12, depth), **double),
+        layers.Rescaling(2.0, -1, **double),
+        layers.Activation("tanh", **double),
+        layers.Conv2D(3, (3, 2), 1, padding, activation="relu", bias_initializer="normal", **double),
+        layers.AveragePooling2D(2, 1, **double),
+        layers.Conv2D(4, 2, padding=padding, **double),
+        layers.BatchNormalization(**double),
+        layers.Activation("silu", **double),
+        layers.DepthwiseConv2D(3, 2, padding, **double),
+        layers.Conv2D(3, 2, 2, "same", activation="tanh", **double),
+        layers.Flatten(**double),
+        layers.Dense(6, "tanh", **double),
+        layers.Dense(3, **double),
+        output="logits",
+        value_range=(0, 1) if depth == 1 else (-1, 1),
+    )
+    known = every_flip_plan(clf)
+    kinds = [plan.layers[-1].kind if plan.layers[-1].ends else plan.stages[-1].layer.kind for plan in known]
+    assert kinds == ["conv", "average", "conv", "depthwise", "conv", "dense"]
+    check_flips(clf, known)
+
+
+@pytest.mark.parametrize("dilations", [2, (3, 2)])
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+def test_flips_behind_dilated_kernels(dilations, padding):
+    """Fields that the steps of the next kernel do not divide, and such as have gaps."""
+    rng = np.random.default_rng(5)
+    kernels = [tf.constant(rng.normal(size=size)) for size in [(3, 2, 2, 4), (2, 2, 4, 3), (2, 2, 3, 3)]]
+
+    def function(x):
+        x = tf.nn.tanh(tf.nn.conv2d(x, kernels[0], 1, padding, dilations=dilations) - 0.5)
+        x = tf.nn.tanh(tf.nn.conv2d(x, kernels[1], (1, 2), padding))
+        return tf.reduce_mean(tf.nn.tanh(tf.nn.conv2d(x, kernels[2], 1, padding, dilations=dilations)), [1, 2])
+
+    clf = gx.load_classifier(function, input_shape=(14, 13, 2), output="logits")
+    clf.logits(np.zeros((1, 14, 13, 2)))
+    known = every_flip_plan(clf)
+    assert len(known) == 3
+    check_flips(clf, known)
+
+
+def test_flips_with_other_weights_on_the_same_graph(clf):
+    rng = np.random.default_rng(4)
+    other = clf.with_weights({name: rng.normal(size=value.shape) for name, value in clf.weights.items()})
+    for each in (clf, other, clf):
+        problem = question(each, 2)
+        ranks = random_ranks(problem.x)
+        actual = LocalFlips(problem, every_flip_plan(clf)[0], 64).curve(ranks, 20)
+        assert_close(actual, flips_by_whole_images(problem, ranks, 20), 1e-5)
 
 
 @pytest.mark.parametrize("evaluations", [1, 7, 1000])
 def test_how_many_flips_at_a_time_does_not_matter(evaluations, clf, monkeypatch):
-    problem, known = question(clf, 5), plans(clf, 1, 3)[0]
+    problem, plan = question(clf, 5), every_flip_plan(clf)[0]
     ranks = random_ranks(problem.x)
-    expected = LocalFlips(problem, flips_module._for_flips(known), 64).curve(ranks, 30)
-    monkeypatch.setattr(flips_module, "_ELEMENTS", 20 * 4 * 81)  # some steps of an image
-    assert_close(LocalFlips(problem, flips_module._for_flips(known), evaluations).curve(ranks, 30), expected, 1e-6)
-    monkeypatch.setattr(flips_module, "_ELEMENTS", 70 * 4 * 81)  # all of two images
-    assert_close(LocalFlips(problem, flips_module._for_flips(known), evaluations).curve(ranks, 30), expected, 1e-6)
+    expected = LocalFlips(problem, plan, 64).curve(ranks, 30)
+    assert_close(LocalFlips(problem, plan, evaluations).curve(ranks, 30), expected, 1e-6)
+    monkeypatch.setattr(flips_module, "_ELEMENTS", 2 * plan.elements)  # those of two images
+    assert_close(LocalFlips(problem, plan, evaluations).curve(ranks, 30), expected, 1e-6)
+
+
+def test_what_an_image_gets_does_not_depend_on_those_beside_it():
+    """Not even which way is taken; flips that are too few to be worth while take the plain one."""
+    clf = gx.zoo.mnist_classifier()
+    clf = gx.load_classifier(clf)
+    assert all(local.local_flips(question(clf, count), 784, 512) is not None for count in (1, 20))
+    assert all(local.local_flips(question(clf, count), 5, 512) is None for count in (1, 20))
+    tiny = network(keras.Input((5, 5, 1)), layers.Conv2D(2, 2), layers.Flatten(), layers.Dense(3), output="logits")
+    assert local.local_flips(question(tiny, 1000), 25, 512) is None
 
 
 # --- precision --------------------------------------------------------------------------------------------------------

@@ -23,16 +23,12 @@ class Block:
         size: height and width in the image of all its windows together.
         matrices: of the layers that are done by one.
         places: for each layer, and where the last result lies in the whole one.
-        patch: the window of the image of which the windows of the layers are made, where they are not known,
-        steps: and how each is made of the one before.
     """
 
     corner: tuple[int, int]
     size: tuple[int, int]
     matrices: tuple[tf.Tensor, ...]
     places: tuple[Places, ...]
-    patch: Places = ()
-    steps: tuple[Places, ...] = ()
 
     def filled(self, corners: np.ndarray, differences: np.ndarray) -> np.ndarray:
         """(m, h, w, c) of its size: the windows ``differences`` (m, w, w, c) at ``corners`` (m, 2), zero around."""
@@ -110,7 +106,7 @@ def _convolution_matrix(
     layer: Layer, kernel: tf.Tensor, before: list[Range], after: list[Range], depth: int
 ) -> tf.Tensor:
     """The matrix of a convolution from a window of what it reads to a window of what it returns."""
-    down, across = (_taps(layer, axis, before[axis], after[axis]) for axis in (0, 1))
+    down, across = (taps_between(layer, axis, before[axis], after[axis]) for axis in (0, 1))
     down, across = down[:, None, None, :, None], across[None, :, None, None, :]
     taps = (down * layer.size[1] + across) * depth + np.arange(depth)[:, None, None]  # (h, w, depth, h', w')
     taps = np.where((down < 0) | (across < 0), layer.size[0] * layer.size[1] * depth, taps)
@@ -119,7 +115,7 @@ def _convolution_matrix(
     return tf.reshape(tf.gather(kernel, integers(taps)), (int(np.prod(taps.shape[:3])), -1))
 
 
-def _taps(layer: Layer, axis: int, before: Range, after: Range) -> np.ndarray:
+def taps_between(layer: Layer, axis: int, before: Range, after: Range) -> np.ndarray:
     """Which row or column of a kernel takes each index of the input to each of the output, −1 for none."""
     entering, leaving = (np.arange(reached[0], reached[1] + 1) for reached in (before, after))
     distance = entering[:, None] + layer.before[axis] - leaving * layer.stride[axis]

@@ -42,15 +42,22 @@ def local_changes(problem: Problem, evaluations: int, changes: int, window: int 
 
 def known_plans(clf: Classifier, shape: ImageShape, window: int) -> tuple[list[Segment], list[Plan]]:
     """What a classifier's graph consists of, and how it may be evaluated; made once for a graph."""
+    segments, kept, key = known_segments(clf, shape), kept_with(clf), ("local plans", shape, window)
+    if key not in kept:
+        kept[key] = all_plans(segments, shape, window)
+    return segments, kept[key]
+
+
+def known_segments(clf: Classifier, shape: ImageShape) -> list[Segment]:
+    """What a classifier's graph consists of, nothing where it is not known; made once for a graph."""
     graph, kept = clf.engine, kept_with(clf)
     if not isinstance(graph, FrozenGraph) or graph.batch is not None:
-        return [], []
+        return []
     if graph.dtype != graph.fed_dtype or len(graph.inputs) != 1:
-        return [], []
-    key = "local plans", shape, window
+        return []
+    key = "local segments", shape
     if key not in kept:
-        segments = read_segments(graph, shape)
-        kept[key] = segments, all_plans(segments, shape, window)
+        kept[key] = read_segments(graph, shape)
     return kept[key]
 
 

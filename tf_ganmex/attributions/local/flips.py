@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from tf_ganmex.attributions.local.blocks import Block, Blocks, Places, by_block, fitted, window
-from tf_ganmex.attributions.local.changes import kept_with, known_plans
-from tf_ganmex.attributions.local.layers import ELEMENT_COST, Layer
-from tf_ganmex.attributions.local.network import Weights, WindowNetwork, free_axes
+from tf_ganmex.attributions.local.changes import kept_with, known_segments
+from tf_ganmex.attributions.local.fields import Product
+from tf_ganmex.attributions.local.flip_plan import FlipPlan, Stage, best_flip_plan, flip_plans
+from tf_ganmex.attributions.local.layers import Layer
+from tf_ganmex.attributions.local.network import CutNetwork, Weights
 from tf_ganmex.attributions.local.parts import evaluate_between, weight_feeds
-from tf_ganmex.attributions.local.plan import NOTHING, Plan, Range, Reach, best_plan, hull, inside, read_range, size
-from tf_ganmex.attributions.problem import Problem, row_slices
+from tf_ganmex.attributions.problem import Problem, even_batches, row_slices
 from tf_ganmex.classifier import Classifier
 
-_ELEMENTS = 2**25  # of the tensor at the cut, for all images and steps at a time
-_CUT_PASSES = 20  # over the tensor at the cut, to put changes where they belong, add them up and go on
+_ELEMENTS = 2**22  # that a layer multiplies at a time, where one image has no more
+_BLOCK = 64  # changes that are added up by one matrix product, at most
+
+Order = tuple[tf.Tensor, tf.Tensor]
 
 
 def local_flips(problem: Problem, flips: int, evaluations: int) -> LocalFlips | None:
     """What evaluates a problem's images as features are flipped, where this is cheaper than whole images.
 
-    Two images of which one has one flip more differ in a window. What the windows change in a tensor behind the first
-    layers is added up flip by flip; the rest of the network is evaluated whole.
+    An element of the first layers' results depends on a few features, and so takes few values: one before any of them
+    is flipped, and one after each. These are evaluated once, layer by layer; what the rest of the network reads after
+    a flip is put together of them.
 
     Args:
         problem: the images.
@@ -35,53 +36,25 @@ def local_flips(problem: Problem, flips: int, evaluations: int) -> LocalFlips | 
         evaluations: whole images that may be evaluated at a time.
 
     Returns:
-        None as :func:`~tf_ganmex.attributions.local.changes.local_changes`.
+        None where the classifier's graph is not known, has none of the known layers, or they save nothing.
     """
     shape, kept = problem.x.shape[1:], kept_with(problem.clf)
-    segments, plans = known_plans(problem.clf, shape, 1)
-    key = "local flip plans", shape
+    segments, key = known_segments(problem.clf, shape), ("local flip plans", shape)
     if key not in kept:
-        kept[key] = [_for_flips(plan) for plan in plans]
-    elements = evaluations * max((segment.elements for segment in segments), default=0)
-    plan = best_plan(segments, kept[key], len(problem) * flips, elements)
-    return None if plan is None else LocalFlips(problem, plan, plan.at_once(elements))
-
-
-def _for_flips(plan: Plan) -> Plan:
-    """A plan with the cost of what flips need beside: windows of the layers before each flip, and sums of changes."""
-    cost = float(_CUT_PASSES * ELEMENT_COST * math.prod(plan.shapes[-1]))
-    down, across = ([needed_ranges(plan, reach, axis) for reach in plan.reaches[axis]] for axis in (0, 1))
-    for index, layer in enumerate(plan.layers):
-        made = math.prod(sum(size(ranges[index + 1]) for ranges in axis) for axis in (down, across))
-        each = math.prod(layer.size) * plan.shapes[index][-1] if layer.kind == "conv" else 2 * ELEMENT_COST
-        cost += made * layer.shape[-1] * each / len(plan.rows) / len(plan.columns)
-    together = max(1, _ELEMENTS // math.prod(plan.shapes[-1]))
-    return replace(plan, cost=plan.cost + cost, rest_weights=0, together=together)
-
-
-def needed_ranges(plan: Plan, reach: Reach, axis: int) -> list[Range]:
-    """What has to be known of the image and each result before a change, along one axis of a block.
-
-    All that is needed is what layers that are not linear read to make what the change reaches.
-    """
-    needed = [NOTHING] * (len(plan.layers) + 1)
-    for index in reversed(range(len(plan.layers))):
-        layer = plan.layers[index]
-        made = needed[index + 1] if layer.is_linear else hull(needed[index + 1], reach.ranges[index + 1])
-        if size(made):
-            needed[index] = inside(read_range(layer, axis, made), plan.shapes[index][axis])
-    return needed
+        kept[key] = flip_plans(segments, shape)
+    plan = best_flip_plan(segments, kept[key], flips)
+    return None if plan is None else LocalFlips(problem, plan, evaluations)
 
 
 class LocalFlips:
     """The score deltas of a problem's images as their features are flipped."""
 
-    def __init__(self, problem: Problem, plan: Plan, evaluations: int):
-        """With ``evaluations`` flips in a graph at a time."""
+    def __init__(self, problem: Problem, plan: FlipPlan, evaluations: int):
+        """With as much held at a time as ``evaluations`` images need in the whole network."""
         clf, score, kept = problem.clf, problem.score, kept_with(problem.clf)
-        key = "local flips", score, clf.head, clf.value_range, plan.key
+        key = "local flips", score, clf.head, clf.value_range, problem.x.shape[1:], len(plan.stages)
         if key not in kept:
-            kept[key] = FlipNetwork(clf, plan, score)
+            kept[key] = FlipNetwork(clf, plan, problem.x.shape[1:], score)
         self.network: FlipNetwork = kept[key]
         self.problem = problem
         self.evaluations = evaluations
@@ -96,137 +69,164 @@ class LocalFlips:
         Returns:
             (n, flips + 1).
         """
-        clf, shape = self.problem.clf, self.network.plan.shapes[-1]
-        steps = min(flips, self.network.plan.together)
+        clf, network = self.problem.clf, self.network
+        rest = network.rest_weights(clf.weight_tensors)
         curve = np.empty((len(self.problem), flips + 1), clf.dtype)
-        for rows in row_slices(len(self.problem), self.network.plan.together // steps):
-            part = self.problem[rows]
-            last = self.network.unchanged(tf.constant(part.x), clf.weight_tensors).numpy()
-            for counts in row_slices(flips, steps):
-                states = np.zeros((counts.stop - counts.start + 1, len(part), *shape), last.dtype)
-                states[0] = last
-                self._add_changes(states, part, ranks[rows], counts.start)
-                for before, after in itertools.pairwise(states):
-                    after += before
-                curve[rows, counts.start : counts.stop + 1] = self._deltas(states, part.contrast)
-                last = states[-1].copy()
+        together = max(1, min(self.evaluations, _ELEMENTS // network.plan.elements))
+        for rows in row_slices(len(self.problem), even_batches(len(self.problem), together)):
+            part, some = self.problem[rows], ranks[rows].reshape(rows.stop - rows.start, -1)
+            orders = tuple(_order(stage, some) for stage in network.ordered)
+            states = network.states(tf.constant(part.x), orders, clf.weight_tensors)
+            values = network.values_after(some, flips)
+            parts = row_slices(len(values), int(self.evaluations * network.plan.lighter))
+            scores = np.concatenate([network.scores(states, tf.constant(values[at]), rest).numpy() for at in parts])
+            curve[rows] = np.einsum("nkc,nc->nk", scores.reshape(len(part), flips + 1, -1), part.contrast)
         return curve
 
-    def _add_changes(self, states: np.ndarray, part: Problem, ranks: np.ndarray, start: int) -> None:
-        """Adds to the states after flips what each flip changes."""
-        image, *place, channel = np.nonzero((ranks >= start) & (ranks < start + len(states) - 1))
-        corners, rank = np.stack(place, 1), ranks[image, *place, channel]
-        own = part.x[image, *place, channel]
-        differences = np.zeros((len(image), 1, 1, part.x.shape[-1]), own.dtype)
-        differences[np.arange(len(image)), 0, 0, channel] = (sum(part.clf.value_range) - own) - own
-        weights, blocks = part.clf.weight_tensors, self.network.blocks(part.clf.weight_tensors)
-        arrays = tf.constant(part.x), tf.constant(ranks)
-        for where, group in by_block(self.network.plan, corners):
-            block = blocks[where]
-            if block is None:
-                continue
-            for rows in row_slices(len(group), self.evaluations):
-                some = group[rows]
-                change = block.filled(corners[some], differences[some])
-                images, after = (tf.constant(array[some].astype(np.int32)) for array in (image, rank))
-                changes = self.network.changes(block, tf.constant(change), images, after, arrays, weights)
-                states[rank[some] - start + 1, image[some]] = changes.numpy()
 
-    def _deltas(self, states: np.ndarray, contrast: np.ndarray) -> np.ndarray:
-        """(n, steps) of states (steps, n, ...) of the tensor at the cut."""
-        flat = states.reshape(-1, *states.shape[2:])
-        rest = self.network.rest_weights(self.problem.clf.weight_tensors)
-        parts = row_slices(len(flat), self.evaluations)
-        scores = np.concatenate([self.network.scores(tf.constant(flat[part]), rest).numpy() for part in parts])
-        return np.einsum("knc,nc->nk", scores.reshape(*states.shape[:2], -1), contrast)
+def _order(stage: Stage, ranks: np.ndarray) -> Order:
+    """The places of each field as their features are flipped, and of each place the moment before; (n, p, places)."""
+    last = np.full((len(ranks), 1), ranks.shape[1], ranks.dtype)
+    ranks = np.concatenate([ranks, last], 1).astype(np.min_scalar_type(-ranks.shape[1] - 1))
+    order = ranks[:, stage.fields.features].argsort(-1, kind="stable").astype(np.int32)
+    before = np.empty_like(order)
+    np.put_along_axis(before, order, _moments(order.shape[-1])[None, None, :-1], -1)
+    return tf.constant(order), tf.constant(before)
 
 
-class FlipBlocks(Blocks):
-    """Blocks whose layers take what was before a flip from windows of their own."""
-
-    def made(self, place: tuple[int, int]) -> Block | None:
-        """The block in a row and a column; None where no layer sees its windows."""
-        block, plan = super().made(place), self.plan
-        if block is None:
-            return None
-        reach = plan.rows[place[0]], plan.columns[place[1]]
-        needed = list(zip(*(needed_ranges(plan, axis, number) for number, axis in enumerate(reach)), strict=True))
-        places, steps = list(block.places), []
-        for index, layer in enumerate(plan.layers):
-            depth, window_after = plan.shapes[index][-1], needed[index + 1]
-            if not layer.is_linear:
-                read = [read_range(layer, axis, reach[axis].ranges[index + 1]) for axis in (0, 1)]
-                seen = [inside(axis, length) for axis, length in zip(read, plan.shapes[index], strict=False)]
-                places[index] = *window(seen, depth, needed[index]), *places[index][2:]
-            if size(window_after[0]):
-                read = [read_range(layer, axis, window_after[axis]) for axis in (0, 1)]
-                steps.append(fitted(needed[index], read, depth))
-        return replace(block, places=tuple(places), patch=window(needed[0], plan.shape[-1]), steps=tuple(steps))
+def _moments(changes: int) -> np.ndarray:
+    """Where the states after 0, 1, ... changes are: of each block of changes that before them, and after each."""
+    block = _block(changes)
+    moments = np.arange(changes + 1)
+    moments += moments // block
+    moments[-1] -= 1
+    return moments.astype(np.int32)
 
 
-class FlipNetwork(WindowNetwork):
-    """Evaluates what one more flip changes at the cut, and the scores of what is there."""
+def _block(changes: int) -> int:
+    """How many changes are in a block: all of them if they are few, about the square root of them otherwise."""
+    fitting = [size for size in range(1, _BLOCK + 1) if changes % size == 0]
+    return changes if changes <= _BLOCK else min(fitting, key=lambda size: abs(size - math.sqrt(changes)))
 
-    def __init__(self, clf: Classifier, plan: Plan, score: str):
-        super().__init__(clf, plan, [layer for layer in plan.layers if layer.kind != "dense"])
-        self.score, self.ends = score, sum(clf.value_range)
-        images = tf.TensorSpec((None, *plan.shape), self.graph.fed_dtype)
-        cut = tf.TensorSpec((None, *plan.shapes[-1]), self.graph.fed_dtype)
-        rest = tuple(self.graph.weights[number].spec for number in self.rest)
-        self.unchanged = self.compiled(self._unchanged_graph, images, self.weight_specs)
-        self.scores = self.compiled(lambda cut, rest: self.head.scores(self.raw(cut, rest), score), cut, rest)
-        self._changes: Callable | None = None
 
-    def make_blocks(self, constants: Mapping[str, tf.Tensor]) -> Blocks:
-        """The blocks for these constants."""
-        return FlipBlocks(self.plan, constants)
+class FlipNetwork(CutNetwork):
+    """Evaluates the values that elements of the first layers take as features are flipped, and the scores of them.
 
-    def changes(
-        self, block: Block, change: tf.Tensor, rows: tf.Tensor, ranks: tf.Tensor, images: tuple, weights: Weights
+    Attributes:
+        plan: the plan.
+        ordered: its stages that evaluate functions, and the last.
+        sees: (features, positions), which positions at the cut see a feature.
+        scores: of all states, (m, positions) which of them are at the cut, and the rest's weights; (m, classes).
+    """
+
+    def __init__(self, clf: Classifier, plan: FlipPlan, shape: tuple[int, ...], score: str):
+        super().__init__(clf, plan.layers)
+        self.plan, self.score, self.ends = plan, score, sum(clf.value_range)
+        self.ordered = [stage for stage in plan.stages if stage.functions or stage is plan.stages[-1]]
+        self.sees = plan.stages[-1].fields.sees
+        dtype, last = self.graph.fed_dtype, plan.stages[-1]
+        self._cut_shape = plan.layers[-1].shape
+        x = tf.TensorSpec((None, *shape), dtype)
+        orders = tuple((_integers(stage.fields.features.shape),) * 2 for stage in self.ordered)
+        self._made: tuple[Weights, tuple] | None = None
+        self._make_kernels = self.compiled(self._kernels_graph, self.weight_specs)
+        kernels = tf.nest.map_structure(tf.TensorSpec.from_tensor, self._make_kernels.structured_outputs)
+        self._states = self.compiled(self._states_graph, x, orders, self.weight_specs, kernels)
+        states, values = tf.TensorSpec((None, last.depth), dtype), _integers(self.sees.shape[1:])
+        self.scores = self.compiled(self._scores_graph, states, values, self.rest_specs)
+
+    def states(self, x: tf.Tensor, orders: tuple[Order, ...], weights: Weights) -> tf.Tensor:
+        """All values at the cut (n · positions · moments, channels) of images, with the orders of the stages."""
+        if self._made is None or self._made[0] is not weights:
+            self._made = weights, self._make_kernels(weights)
+        return self._states(x, orders, weights, self._made[1])
+
+    def values_after(self, ranks: np.ndarray, flips: int) -> np.ndarray:
+        """(n · (flips + 1), positions): which of the states are at the cut after 0, 1, ... flips; of ranks (n, f)."""
+        count, positions = len(ranks), self.sees.shape[1]
+        order = ranks.argsort(1, kind="stable")[:, :flips]
+        moments = np.zeros((count, flips + 1, positions), np.int32)
+        np.cumsum(self.sees[order], 1, out=moments[:, 1:])
+        first = np.arange(count * positions, dtype=np.int32).reshape(count, 1, positions)
+        places = _moments(self.plan.stages[-1].fields.features.shape[1])
+        return (first * (places[-1] + 1) + places[moments]).reshape(-1, positions)
+
+    # --- inside of graphs
+
+    def _kernels_graph(self, weights: Weights) -> list[list[tf.Tensor]]:
+        known = dict(zip(self.constants, self.constants_of(weights), strict=True))
+        return [_taps(stage, known) for stage in self.plan.stages]
+
+    def _states_graph(
+        self, x: tf.Tensor, orders: tuple[Order, ...], weights: Weights, kernels: list[list[tf.Tensor]]
     ) -> tf.Tensor:
-        """What m flips change in the tensor at the cut, each after all of lower rank in its image.
-
-        Args:
-            block: where they are.
-            change: (m, h, w, c) of the block's size, what they add to the image.
-            rows: (m,) which image each is of.
-            ranks: (m,) their ranks.
-            images: the images (n, h, w, c), and the ranks of all features.
-            weights: all of the classifier's.
-        """
-        by_weights = self.called_constants(weights), block.matrices, block.places
-        arguments = change, rows, ranks, *images, *by_weights, block.patch, block.steps
-        if self._changes is None:
-            free = (3, 1, 1, 1, 1, 0, 2, 0, 0, 0)
-            self._changes = self.compiled(self._changes_graph, *map(free_axes, arguments, free))
-        return self._changes(*arguments)
-
-    def _unchanged_graph(self, x: tf.Tensor, weights: Weights) -> tf.Tensor:
         feeds = {self.graph.inputs[0]: x} | weight_feeds(self.graph, weights)
-        return evaluate_between(self.graph, feeds, [self.cut])[0]
+        known = dict(zip(self.constants, self.constants_of(weights), strict=True))
+        sources = [stage.layer.result if stage.layer else self.graph.inputs[0] for stage in self.ordered]
+        unchanged = evaluate_between(self.graph, feeds, sources)
+        left = list(zip(orders, unchanged, strict=True))
+        pixels = tf.reshape(x, (-1, *self.plan.stages[0].fields.features.shape))
+        change, states = tf.linalg.diag(self.ends - pixels - pixels), x
+        for stage, own in zip(self.plan.stages, kernels, strict=True):
+            if stage.layer and stage.product:
+                change = _product(stage.layer, stage.product, change, own)
+            if stage in self.ordered:
+                (order, before), base = left.pop(0)
+                states = _added_up(stage, change, base, order)
+                for layer in stage.functions:
+                    states = self.elementwise(layer, states, known)
+                after, before = (tf.gather(states, moment, axis=2, batch_dims=2) for moment in (before + 1, before))
+                change = after - before
+        return tf.reshape(states, (-1, states.shape[-1]))
 
-    def _changes_graph(
-        self,
-        change: tf.Tensor,
-        rows: tf.Tensor,
-        ranks: tf.Tensor,
-        x: tf.Tensor,
-        all_ranks: tf.Tensor,
-        constants: tuple[tf.Tensor, ...],
-        matrices: tuple[tf.Tensor, ...],
-        places: tuple[Places, ...],
-        patch: Places,
-        steps: tuple[Places, ...],
-    ) -> tf.Tensor:
-        known = self.known(constants)
-        value, of_patch = (tf.gather(tf.slice(array, *patch), rows) for array in (x, all_ranks))
-        value = tf.where(of_patch < tf.reshape(ranks, (-1, 1, 1, 1)), self.ends - value, value)
-        values = {self.plan.layers[0].source: value}
-        for layer, (first, sizes, beyond) in zip(self.plan.layers, steps, strict=False):
-            value = self.result(layer, tf.slice(value, first, sizes), known, beyond)
-            values[layer.result] = value
+    def _scores_graph(self, states: tf.Tensor, values: tf.Tensor, rest: Weights) -> tf.Tensor:
+        cut = tf.reshape(tf.gather(states, values), (-1, *self._cut_shape))
+        return self.head.scores(self.raw(cut, rest), self.score)
 
-        def before(layer: Layer, first: tf.Tensor, sizes: tf.Tensor) -> tf.Tensor:
-            return tf.slice(values[layer.source], first, sizes)
 
-        return self.whole_change(self.change_at_cut(change, before, known, matrices, places), places)
+def _taps(stage: Stage, known: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
+    """For each group of cells the taps of a kernel that reach them: (cells, taps · channels, units) for a matrix."""
+    layer, product = stage.layer, stage.product
+    if layer is None or product is None or layer.kind == "average":
+        return []
+    units, size = layer.shape[-1], math.prod(layer.size)
+    kernel = tf.reshape(known[layer.constants[0]], (size, -1, 1 if layer.kind == "depthwise" else units))
+    return [tf.reshape(tf.gather(kernel, taps), (len(taps), -1, kernel.shape[-1])) for _, taps in product.groups]
+
+
+def _product(layer: Layer, product: Product, change: tf.Tensor, kernels: Sequence[tf.Tensor]) -> tf.Tensor:
+    """What a linear layer makes of the changes by every feature (n, positions, places, channels)."""
+    count, channels, units = tf.shape(change)[0], change.shape[-1], layer.shape[-1]
+    change = tf.reshape(change, (count, product.read, channels))
+    if product.needs_zeros:
+        change = tf.concat([change, tf.zeros((count, 1, channels), change.dtype)], 1)
+    first = tf.range(count)[:, None, None] * (product.read + product.needs_zeros)
+    change, parts = tf.reshape(change, (-1, channels)), []
+    for number, (rows, taps) in enumerate(product.groups):
+        read = tf.gather(change, first + rows[:, None])  # (cells, n, positions · places of a cell, taps, channels)
+        if layer.kind == "average":
+            made = tf.reduce_sum(read, 3) / math.prod(layer.size)
+        elif layer.kind == "depthwise":
+            made = tf.reduce_sum(read * tf.reshape(kernels[number], (len(taps), 1, 1, -1, channels)), 3)
+        else:
+            made = tf.reshape(read, (len(taps), -1, taps.shape[1] * channels)) @ kernels[number]
+        parts.append(tf.reshape(made, (len(taps), count, -1, product.places * units)))
+    made = tf.transpose(tf.concat(parts, 0), (1, 2, 0, 3))
+    return tf.reshape(made, (count, product.positions, -1, units))
+
+
+def _added_up(stage: Stage, change: tf.Tensor, base: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
+    """(n, positions, moments, channels): what there is before and after each of the changes, in their order."""
+    (positions, places), channels = stage.fields.features.shape, stage.depth
+    block = _block(places)
+    change = tf.gather(change, order, axis=2, batch_dims=2)
+    change = tf.reshape(change, (-1, positions, places // block, block, channels))
+    sums = tf.constant(np.tri(block + 1, block, -1), change.dtype) @ change
+    start = tf.reshape(base, (-1, positions, 1, channels))
+    if block < places:
+        start += tf.constant(np.tri(places // block, k=-1), change.dtype) @ sums[:, :, :, -1]
+    return tf.reshape(sums + start[:, :, :, None], (-1, positions, places // block * (block + 1), channels))
+
+
+def _integers(shape: tuple[int, ...]) -> tf.TensorSpec:
+    return tf.TensorSpec((None, *shape), tf.int32)

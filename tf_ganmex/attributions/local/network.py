@@ -18,36 +18,73 @@ Weights = tuple[tf.Tensor, ...]
 Before = Callable[[Layer, tf.Tensor, tf.Tensor], tf.Tensor]  # a window of what a layer read before the change
 
 
-class WindowNetwork:
-    """A classifier's graph as a plan divides it, for any weights: layers on windows, then the rest on everything.
+class CutNetwork:
+    """A classifier's graph, for any weights, cut in two: its first layers, and the rest.
 
     Attributes:
-        plan: the plan.
         cut: the tensor between the two.
         rest: which weights the rest reads.
-        constants: the tensors that the layers read beside the image,
-        called: and those of them that are given to every call.
+        constants: the tensors that the layers read beside the image.
     """
 
-    def __init__(self, clf: Classifier, plan: Plan, called: Iterable[Layer]):
-        self.plan = plan
+    def __init__(self, clf: Classifier, layers: Sequence[Layer]):
         self.graph, self.head = clf.graph, clf.head
-        self.cut = plan.layers[-1].result
+        self.cut = layers[-1].result
         self.rest = weights_between(self.graph, {self.cut}, [self.graph.output])
-        self.constants = list(dict.fromkeys(name for layer in plan.layers for name in layer.constants))
-        self.called = list(dict.fromkeys(name for layer in called for name in layer.constants))
-        self._made: tuple[Weights, dict[str, tf.Tensor], Blocks] | None = None
-        self._make_constants = self.compiled(self._constants_graph, self.weight_specs)
+        self.constants = list(dict.fromkeys(name for layer in layers for name in layer.constants))
 
     @property
     def weight_specs(self) -> tuple[tf.TensorSpec, ...]:
         """What all weights look like."""
         return tuple(weight.spec for weight in self.graph.weights)
 
-    def compiled(self, function: Callable, *specs: Any) -> Callable:
+    @property
+    def rest_specs(self) -> tuple[tf.TensorSpec, ...]:
+        """What those that the rest reads look like."""
+        return tuple(self.graph.weights[number].spec for number in self.rest)
+
+    def compiled(self, function: Callable, *specs: Any) -> Any:
         """A graph of a function of arguments that look like ``specs``."""
         with TRACING:
             return tf.function(function, autograph=False).get_concrete_function(*specs)
+
+    def rest_weights(self, weights: Weights) -> Weights:
+        """The weights that the rest reads."""
+        return tuple(weights[number] for number in self.rest)
+
+    # --- inside of graphs
+
+    def constants_of(self, weights: Weights) -> tuple[tf.Tensor, ...]:
+        """The tensors in ``constants``."""
+        return evaluate_between(self.graph, weight_feeds(self.graph, weights), self.constants)
+
+    def raw(self, cut: tf.Tensor, rest: Sequence[tf.Tensor]) -> tf.Tensor:
+        """The classifier's raw outputs, of the tensor at the cut and the weights behind it; in its precision."""
+        names = [f"{self.graph.weights[number].node}:0" for number in self.rest]
+        feeds = {name: tf.cast(weight, cut.dtype) for name, weight in zip(names, rest, strict=True)} | {self.cut: cut}
+        (raw,) = evaluate_between(self.graph, feeds, [self.graph.output])
+        return class_axis_last(raw, self.graph.classes)
+
+    def elementwise(self, layer: Layer, value: tf.Tensor, known: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """What a layer that is a function of every element makes of some of them, channels last."""
+        feeds = {name: known[name] for name in layer.constants} | {layer.source: value}
+        return evaluate_between(self.graph, feeds, [layer.result])[0]
+
+
+class WindowNetwork(CutNetwork):
+    """A classifier's graph as a plan divides it: layers on windows, then the rest on everything.
+
+    Attributes:
+        plan: the plan.
+        called: the constants that are given to every call.
+    """
+
+    def __init__(self, clf: Classifier, plan: Plan, called: Iterable[Layer]):
+        super().__init__(clf, plan.layers)
+        self.plan = plan
+        self.called = list(dict.fromkeys(name for layer in called for name in layer.constants))
+        self._made: tuple[Weights, dict[str, tf.Tensor], Blocks] | None = None
+        self._make_constants = self.compiled(self.constants_of, self.weight_specs)
 
     def blocks(self, weights: Weights) -> Blocks:
         """The blocks for these weights; those for the last ones are kept."""
@@ -61,31 +98,13 @@ class WindowNetwork:
         """The tensors in ``called`` by name."""
         return dict(zip(self.called, constants, strict=True))
 
-    def rest_weights(self, weights: Weights) -> Weights:
-        """The weights that the rest reads."""
-        return tuple(weights[number] for number in self.rest)
-
     def _for_weights(self, weights: Weights) -> tuple[dict[str, tf.Tensor], Blocks]:
         if self._made is None or self._made[0] is not weights:
             constants = dict(zip(self.constants, self._make_constants(weights), strict=True))
-            self._made = weights, constants, self.make_blocks(constants)
+            self._made = weights, constants, Blocks(self.plan, constants)
         return self._made[1:]
 
-    def make_blocks(self, constants: Mapping[str, tf.Tensor]) -> Blocks:
-        """The blocks for these constants."""
-        return Blocks(self.plan, constants)
-
     # --- inside of graphs
-
-    def _constants_graph(self, weights: Weights) -> tuple[tf.Tensor, ...]:
-        return evaluate_between(self.graph, weight_feeds(self.graph, weights), self.constants)
-
-    def raw(self, cut: tf.Tensor, rest: Sequence[tf.Tensor]) -> tf.Tensor:
-        """The classifier's raw outputs, of the tensor at the cut and the weights behind it; in its precision."""
-        names = [f"{self.graph.weights[number].node}:0" for number in self.rest]
-        feeds = {name: tf.cast(weight, cut.dtype) for name, weight in zip(names, rest, strict=True)} | {self.cut: cut}
-        (raw,) = evaluate_between(self.graph, feeds, [self.graph.output])
-        return class_axis_last(raw, self.graph.classes)
 
     def change_at_cut(
         self,
@@ -120,8 +139,7 @@ class WindowNetwork:
             return sliding(layer, tf.pad(value, beyond), known)
         if layer.kind == "pad":
             return tf.pad(value, beyond)
-        feeds = {name: known[name] for name in layer.constants} | {layer.source: value}
-        return evaluate_between(self.graph, feeds, [layer.result])[0]
+        return self.elementwise(layer, value, known)
 
     def whole_change(self, change: tf.Tensor, places: Sequence[Places]) -> tf.Tensor:
         """The change of the whole tensor at the cut, of that of its window."""

@@ -10,7 +10,6 @@ from tf_ganmex.attributions.local.layers import ELEMENT_COST, ImageShape, Layer,
 
 Range = tuple[int, int]  # first and last; the last is before the first where there is none
 
-NOTHING: Range = (0, -1)
 CHANGES = 2**18  # that are put into blocks together
 SIDES = (1, 2, 4, 8, 16)  # of the blocks that are tried,
 _BLOCKS = 64  # where there are no more than these along an axis
@@ -60,7 +59,6 @@ class Plan:
         weights: elements of the matrices and kernels that the layers read for a block,
         rest_weights: and that the rest of the network reads.
         elements: of the largest results that are held for a change.
-        together: how many changes are put into blocks at a time.
     """
 
     shape: ImageShape
@@ -74,7 +72,6 @@ class Plan:
     weights: float
     rest_weights: float
     elements: float
-    together: int = CHANGES
 
     @property
     def key(self) -> tuple:
@@ -97,7 +94,7 @@ class Plan:
 
     def total_cost(self, changes: int, elements: int) -> float:
         """Multiplications for ``changes`` all over the image."""
-        together = min(changes, self.together)
+        together = min(changes, CHANGES)
         blocks = min(len(self.rows) * len(self.columns), together)
         calls = changes / together * blocks * math.ceil(together / blocks / self.at_once(elements))
         return (
@@ -188,13 +185,6 @@ def read_range(layer: Layer, axis: int, made: Range) -> Range:
     """What a layer reads for a range of its result, beyond the borders too."""
     first, last = (index * layer.stride[axis] - layer.before[axis] for index in made)
     return first, last + (layer.size[axis] - 1) * layer.dilation[axis] * layer.slides
-
-
-def hull(one: Range, other: Range) -> Range:
-    """The smallest range that holds two."""
-    if not size(one) or not size(other):
-        return one if size(one) else other
-    return min(one[0], other[0]), max(one[1], other[1])
 
 
 def inside(reached: Range, length: int) -> Range:
