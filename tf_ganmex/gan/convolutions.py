@@ -58,7 +58,7 @@ class ConditionedConv(keras.layers.Layer):
 
 
 def _repeated(size: int, kernel: int, dtype: str) -> tf.Tensor:
-    # (size, at most kernel): a convolved plane of ones is the same all over but for its borders: a small one has it all.
+    # (size, at most kernel): a convolved plane of ones is the same all over but for its borders; a small one has both.
     position, small = np.arange(size), min(size, kernel)
     before = np.minimum(position, (kernel - 1) // 2)
     after = np.minimum(size - 1 - position, kernel // 2)
