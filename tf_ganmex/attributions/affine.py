@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 
 import tensorflow as tf
 
+from tf_ganmex.attributions.folding import FoldedGraph, with_folded_norms, with_folded_pads
 from tf_ganmex.attributions.linear import is_linear, varying_nodes
 from tf_ganmex.attributions.local.layers import ImageShape
 from tf_ganmex.attributions.local.parts import evaluate_between, weight_feeds
@@ -26,13 +27,15 @@ class AffinePart:
     """A graph as its frontier divides it: the tensors where what is affine in the image ends.
 
     Attributes:
-        graph: the whole graph.
+        graph: the whole graph, norms and paddings folded into its convolutions.
+        weights: of the classifier's weights those of this graph, in a function that is being compiled.
         frontier: names of the tensors, the batch their first axis.
         switching: the layer behind, if a ReLU is all between.
     """
 
-    def __init__(self, graph: FrozenGraph, frontier: tuple[str, ...], shape: ImageShape):
-        self.graph = graph
+    def __init__(self, folded: FoldedGraph, frontier: tuple[str, ...], shape: ImageShape):
+        self.graph = graph = folded.graph
+        self.weights = folded.weights
         self.frontier = frontier
         self.switching = SwitchingLayer.behind(graph, frontier[0], shape) if len(frontier) == 1 else None
 
@@ -72,6 +75,8 @@ def _find(graph: FrozenGraph, shape: ImageShape) -> AffinePart | None:
     shapes = _shapes(graph, shape)
     if shapes is None:
         return None
+    folded = with_folded_norms(with_folded_pads(graph, shapes), shapes)
+    graph = folded.graph
     refused: set[str] = set()
     while True:
         affine = _affine_nodes(graph, refused)
@@ -82,7 +87,7 @@ def _find(graph: FrozenGraph, shape: ImageShape) -> AffinePart | None:
         refused |= strange
     if not frontier or set(frontier) <= set(graph.inputs):
         return None
-    return AffinePart(graph, frontier, shape)
+    return AffinePart(folded, frontier, shape)
 
 
 def _shapes(graph: FrozenGraph, shape: ImageShape) -> dict[str, tf.TensorShape] | None:

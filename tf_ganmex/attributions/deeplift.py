@@ -82,7 +82,8 @@ def explain_with_rules(problem: Problem, baseline: Baseline, rules: str, batch_s
         arrays = (tf.constant(array) for array in (part.x, baselines, part.contrast))
         return kernel(*arrays, clf.weight_tensors).numpy()
 
-    rows = clf.graph.batch or even_batches(len(problem), evaluations_at_once(problem, batch_size))
+    at_once = evaluations_at_once(problem, batch_size, held=4)  # of image and baseline, forward and backward
+    rows = clf.graph.batch or even_batches(len(problem), at_once)
     return explain_in_batches(problem, check_baseline(problem, baseline), method, rows)
 
 

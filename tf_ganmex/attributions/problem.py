@@ -17,7 +17,7 @@ Baseline = Any  # (h, w, c), (n, h, w, c), (n or 1, k, h, w, c), or a callable (
 
 AVERAGE = "average"
 MAKERS = {"zero", "maximum", "blurred", "nearest", "random_sample"}  # functions that make a baseline
-_FEATURES_PER_BATCH = 2**20  # input features in flight: with the activations behind them, some hundred MB
+_FEATURES_PER_BATCH = 3 * 2**20  # input features in flight: with the activations behind them, some hundred MB
 _BASELINE_FEATURES = 2**23  # features of the baselines made at a time: a search reads its candidates once for all
 _MAX_BATCH = 512
 
@@ -200,15 +200,20 @@ def pad_rows(array: np.ndarray, rows: int) -> np.ndarray:
     return np.concatenate([array, np.repeat(array[-1:], missing, 0)]) if missing > 0 else array
 
 
-def evaluations_at_once(problem: Problem, batch_size: int | None) -> int:
+def evaluations_at_once(problem: Problem, batch_size: int | None, *, held: int = 1) -> int:
     """How many images go through the classifier at a time: ``batch_size``, or by default what their size allows.
+
+    Args:
+        problem: the images.
+        batch_size: given by the user.
+        held: passes through the classifier that are in memory for each of them.
 
     Raises:
         OptionError: if ``batch_size`` is less than one.
     """
     if batch_size is not None:
         return check_count(batch_size, "batch_size")
-    return min(_MAX_BATCH, max(1, _FEATURES_PER_BATCH // problem.x[0].size))
+    return min(_MAX_BATCH, max(1, _FEATURES_PER_BATCH // (held * problem.x[0].size)))
 
 
 def even_batches(count: int, most: int) -> int:

@@ -75,6 +75,7 @@ class _Path(NamedTuple):
         weights: Weights,
     ) -> tf.Tensor:
         """The maps for alphas and quadrature (chunks, chunk)."""
+        weights = self.part.weights(weights)
         ends = list(zip(self.part.values(baselines, weights), self.part.values(x, weights), strict=True))
         chunks = _Chunks(self, contrast, alphas, quadrature, weights)
         sums = chunks.sums(ends) if self.switching is None else [chunks.sum_by_switches(self.switching, *ends)]
