@@ -21,6 +21,7 @@ from tf_ganmex.attributions.problem import (
     evaluations_at_once,
     even_batches,
     explain_in_batches,
+    pair_count,
     pose,
 )
 from tf_ganmex.classifier import Classifier
@@ -83,8 +84,9 @@ def explain_with_rules(problem: Problem, baseline: Baseline, rules: str, batch_s
         return kernel(*arrays, clf.weight_tensors).numpy()
 
     at_once = evaluations_at_once(problem, batch_size, held=4)  # of image and baseline, forward and backward
-    rows = clf.graph.batch or even_batches(len(problem), at_once)
-    return explain_in_batches(problem, check_baseline(problem, baseline), method, rows)
+    baseline = check_baseline(problem, baseline)
+    rows = clf.graph.batch or even_batches(pair_count(problem, baseline), at_once)
+    return explain_in_batches(problem, baseline, method, rows)
 
 
 def rules_of_nodes(graph: FrozenGraph, rules: str) -> dict[str, Rule]:

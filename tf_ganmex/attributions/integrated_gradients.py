@@ -15,12 +15,14 @@ from tf_ganmex.attributions.problem import (
     evaluations_at_once,
     even_batches,
     explain_in_batches,
+    pair_count,
     pose,
 )
 from tf_ganmex.attributions.quadrature import nodes_and_weights
 from tf_ganmex.classifier import Classifier
 
-_STEPS_AT_ONCE = 100  # of an image; more images in a call take less time than more of their steps
+_STEPS_AT_ONCE = 25  # of an image at least: more images in a call take less time than more of their steps
+_FEATURES = 2**14  # of those images
 
 
 def integrated_gradients(
@@ -63,10 +65,12 @@ def integrated_gradients(
     alphas, quadrature = nodes.astype(clf.dtype)[None], weights.astype(clf.dtype)
     evaluations = evaluations_at_once(problem, batch_size)
 
-    rows = even_batches(len(problem), max(1, evaluations // min(steps, _STEPS_AT_ONCE)))
+    baseline = check_baseline(problem, baseline)
+    most = min(evaluations // min(steps, _STEPS_AT_ONCE), _FEATURES // problem.x[0].size)
+    rows = even_batches(pair_count(problem, baseline), max(1, most))
     chunk = even_batches(steps, max(1, evaluations // rows))
 
     def method(part: Problem, baselines: np.ndarray) -> np.ndarray:
         return path_attributions(part, baselines[:, None], alphas, quadrature, chunk)
 
-    return explain_in_batches(problem, check_baseline(problem, baseline), method, rows)
+    return explain_in_batches(problem, baseline, method, rows)

@@ -36,7 +36,7 @@ class Problem:
     def __len__(self) -> int:
         return len(self.x)
 
-    def __getitem__(self, rows: slice) -> Problem:
+    def __getitem__(self, rows: slice | np.ndarray) -> Problem:
         target = None if self.target is None else self.target[rows]
         return Problem(self.clf, self.x[rows], self.origin[rows], target, self.contrast[rows], self.score)
 
@@ -163,12 +163,17 @@ def explain_in_batches(
 def _explain_block(
     problem: Problem, baselines: np.ndarray, method: Callable[[Problem, np.ndarray], np.ndarray], batch: int
 ) -> np.ndarray:
-    maps = np.zeros_like(problem.x)
-    for rows in row_slices(len(problem), batch):
-        part = problem[rows]
-        for index in range(baselines.shape[1]):
-            maps[rows] += method(pad(part, batch), pad_rows(baselines[rows, index], batch))[: len(part)]
-    return maps / problem.clf.dtype.type(baselines.shape[1])
+    maps, count = np.zeros_like(problem.x), baselines.shape[1]
+    for pairs in row_slices(len(problem) * count, batch):
+        rows, which = np.divmod(np.arange(pairs.start, pairs.stop), count)
+        found = method(pad(problem[rows], batch), pad_rows(baselines[rows, which], batch))
+        np.add.at(maps, rows, found[: len(rows)])
+    return maps / problem.clf.dtype.type(count)
+
+
+def pair_count(problem: Problem, baseline: Baseline) -> int:
+    """How many pairs of an image and a baseline there are, of :func:`check_baseline`'s; a callable returns one each."""
+    return len(problem) * (1 if callable(baseline) else baseline.shape[1])
 
 
 def row_slices(count: int, size: int) -> Iterator[slice]:
