@@ -22,6 +22,14 @@ def peak(method: str, images: int, **options) -> float:
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells the peak of a part of a run")
-@pytest.mark.parametrize(("method", "options"), [("integrated_gradients", {"steps": 4}), ("deeplift", {})])
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("integrated_gradients", {"steps": 4}),
+        ("expected_gradients", {"steps": 4}),
+        ("occlusion", {"window": 112, "stride": 112}),
+        ("deeplift", {}),
+    ],
+)
 def test_the_memory_above_the_model_is_bounded(method, options):
     assert peak(method, 64, **options) < BUDGET

@@ -35,6 +35,10 @@ TAKEN = {
     "padded convolution with strides": leading(first, lambda: [layers.Conv2D(5, 4, 3, padding="same"), layers.ReLU()]),
     "convolution of single pixels": leading(first, lambda: [layers.Conv2D(5, 1), layers.ReLU()]),
     "norm between": leading(first, lambda: [layers.BatchNormalization(), layers.Conv2D(5, 3), layers.ReLU()]),
+    "norms behind both": leading(
+        lambda: [layers.Conv2D(3, 3), layers.BatchNormalization()],
+        lambda: [layers.Conv2D(5, 3), layers.BatchNormalization(), layers.ReLU()],
+    ),
     "dense layer": leading(first, lambda: [layers.Flatten(), layers.Dense(5), layers.ReLU()]),
     "last layer": leading(first),
 }
@@ -106,6 +110,23 @@ def test_partial_sums_are_bounded(monkeypatch):
     clf = classifier(TAKEN["convolution"])
     x, baseline = images()
     with_switches = both_ways(clf, x, baseline, 0, 1, steps=STEPS)[0]
-    monkeypatch.setattr(straight, "_SWITCHING_ELEMENTS", 3 * 48 * 80 - 1)
+    monkeypatch.setattr(straight, "_SWITCHING_ELEMENTS", 3 * STEPS * 80 - 1)
     monkeypatch.setattr("tf_ganmex.attributions.switches.SwitchingLayer.pull_back", None)
     assert_close(both_ways(clf, x, baseline, 0, 1, steps=STEPS)[0], with_switches, 1e-11)
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "taken"),
+    [
+        ("mnist_classifier", 16, True),
+        ("svhn_classifier", 28, True),
+        ("cifar10_classifier", 16, True),
+        ("small_cnn", 8, True),
+        ("mnist_pooling_cnn", 16, False),
+    ],
+)
+def test_networks_of_the_papers(name, side, taken):
+    clf = gx.load_classifier(in_double(lambda: getattr(gx.zoo, name)((side, side, 1), 4)), output="probabilities")
+    x, baseline = images(2, (side, side, 1))
+    assert (AffinePart.of(clf, (side, side, 1)).switching is not None) == taken
+    assert_close(*both_ways(clf, x, baseline, 0, 1, steps=STEPS, chunk=9), 1e-11)

@@ -16,7 +16,7 @@ from tf_ganmex.attributions.switches import SwitchingLayer
 from tf_ganmex.classifier.head import Head
 
 _SWITCHING_STEPS = 40  # for fewer, the gradients through the layer take no longer
-_SWITCHING_ELEMENTS = 2**25  # of the partial sums that are held
+_SWITCHING_ELEMENTS = 2**25  # of the partial sums, and of what is gathered where half of the units switch
 
 Ends = tuple[tf.Tensor, tf.Tensor]
 
@@ -56,7 +56,8 @@ def straight_path_attributions(
 def _is_worth_it(switching: SwitchingLayer | None, rows: int, steps: int) -> bool:
     if switching is None or steps < _SWITCHING_STEPS:
         return False
-    return rows * steps * math.prod(switching.layer.shape) <= _SWITCHING_ELEMENTS
+    sums = steps * math.prod(switching.layer.shape)
+    return rows * max(sums, switching.gathered // 2) <= _SWITCHING_ELEMENTS
 
 
 class _Path(NamedTuple):

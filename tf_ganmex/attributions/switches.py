@@ -21,7 +21,7 @@ from tf_ganmex.classifier.graph import FrozenGraph, node_name
 
 Ends = tuple[tf.Tensor, tf.Tensor]
 Weights = tuple[tf.Tensor, ...]
-Size = tuple[int, int]
+Size = tuple[int, ...]
 
 
 class SwitchingLayer(NamedTuple):
@@ -31,11 +31,13 @@ class SwitchingLayer(NamedTuple):
         graph: the whole graph.
         rectified: name of the ReLU's result (n, h, w, c).
         layer: the layer; nothing of the image passes by its result (n, h', w', units) or (n, units).
+        gathered: elements of the kernel that the units of one image lead to, all together.
     """
 
     graph: FrozenGraph
     rectified: str
     layer: Layer
+    gathered: int
 
     @classmethod
     def behind(cls, graph: FrozenGraph, source: str, shape: ImageShape) -> SwitchingLayer | None:
@@ -46,7 +48,10 @@ class SwitchingLayer(NamedTuple):
         if relu is None or operations.get(node_name(relu.result)) != "Relu":
             return None
         layer = next(dropwhile(lambda layer: layer is not None and layer.kind in {"add", "scale"}, others))
-        return cls(graph, relu.result, layer) if layer is not None and layer.kind in {"conv", "dense"} else None
+        if layer is None or layer.kind not in {"conv", "dense"}:
+            return None
+        ways = _ways(layer, relu.shape[:2])[0].size
+        return cls(graph, relu.result, layer, ways * relu.shape[2] * layer.shape[-1])
 
     def pull_back(self, ends: Ends, alphas: tf.Tensor, sums: tf.Tensor, weights: Weights) -> tf.Tensor:
         """The sum over the path of the gradients at what the ReLU reads.

@@ -121,7 +121,10 @@ def read_segments(graph: FrozenGraph, shape: ImageShape) -> list[Segment]:
         x = tf.compat.v1.placeholder(graph.fed_dtype, (None, *shape))
         weights = tuple(tf.compat.v1.placeholder(weight.spec.dtype, weight.spec.shape) for weight in graph.weights)
         (output,) = import_graph(graph.graph_def, graph.feeds(x, weights), [graph.output])
-    pieces, segments = list(_split(imported, x, output, _names(imported, graph, x, output))), []
+    fed = {x.name: graph.inputs[0]} | {
+        placeholder.name: f"{weight.node}:0" for placeholder, weight in zip(weights, graph.weights, strict=True)
+    }
+    pieces, segments = list(_split(imported, x, output, _names(imported, graph, output) | fed)), []
     while pieces:
         piece = pieces.pop(0)
         layer = _flat_product(piece, pieces[0]) if pieces else None
@@ -133,10 +136,10 @@ def read_segments(graph: FrozenGraph, shape: ImageShape) -> list[Segment]:
     return segments
 
 
-def _names(imported: tf.Graph, graph: FrozenGraph, x: tf.Tensor, output: tf.Tensor) -> dict[str, str]:
+def _names(imported: tf.Graph, graph: FrozenGraph, output: tf.Tensor) -> dict[str, str]:
     scope = output.name.removesuffix(graph.output)
     tensors = (tensor.name for operation in imported.get_operations() for tensor in operation.outputs)
-    return {name: name.removeprefix(scope) for name in tensors} | {x.name: graph.inputs[0]}
+    return {name: name.removeprefix(scope) for name in tensors}
 
 
 def _split(imported: tf.Graph, x: tf.Tensor, output: tf.Tensor, names: Mapping[str, str]) -> Iterator[_Piece]:
