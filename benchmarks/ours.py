@@ -30,13 +30,15 @@ def deepshap(task: Task, **options: Any) -> Run:
     return _method(task, "deepshap", baseline=backgrounds(task), score="logit", **options)
 
 
-def expected_gradients(task: Task) -> Run:
+def expected_gradients(task: Task, seed: int = 0) -> Run:
     """Expected gradients with one background for all images."""
     import tf_ganmex as gx
 
     clf, p = _loaded(task)
     samples = background(task)
-    return lambda: gx.attributions.expected_gradients(clf, p.x, p.origin, p.target, samples, steps=task.steps)
+    return lambda: gx.attributions.expected_gradients(
+        clf, p.x, p.origin, p.target, samples, steps=task.steps, seed=seed
+    )
 
 
 def backgrounds(task: Task) -> np.ndarray:

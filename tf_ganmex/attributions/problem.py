@@ -167,7 +167,8 @@ def _explain_block(
     for pairs in row_slices(len(problem) * count, batch):
         rows, which = np.divmod(np.arange(pairs.start, pairs.stop), count)
         found = method(pad(problem[rows], batch), pad_rows(baselines[rows, which], batch))
-        np.add.at(maps, rows, found[: len(rows)])
+        for row, one in zip(rows, found, strict=False):
+            maps[row] += one
     return maps / problem.clf.dtype.type(count)
 
 
