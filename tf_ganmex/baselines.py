@@ -132,7 +132,7 @@ class NearestSample(_TrainingImages):
 
     _QUERIES = 2048
     _PRODUCTS = 2**24  # queries times candidates at a time
-    _VALUES = 2**25  # of candidates at a time
+    _VALUES = 2**23  # of candidates at a time
     _READY = 2**28  # bytes of candidates that stay ready for the next call
 
     def __init__(self, x_train: Any, y_train: Any):
