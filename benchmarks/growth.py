@@ -17,9 +17,9 @@ from benchmarks.machine import load
 
 LEAST, MOST = 0.2, 5  # seconds of repeating a short call, and how often at most
 NOTES = (
-    "Images and steps: a call takes some milliseconds before the first one, and few do not fill the cores; from 40 steps "
-    "on IG takes another way through the second layer. Occlusion of many images has matrices for its patches, which few "
-    "images do not pay for.",
+    "Images and steps: a call takes some milliseconds before the first one, and few do not fill the cores; from 40 "
+    "steps on IG takes another way through the second layer. Occlusion of many images has matrices for its patches, "
+    "which few images do not pay for.",
     "Classes: the last layer and the softmax alone grow with them, so the line bends from flat upwards.",
     "Pixels, the square of the side: three unpadded convolutions of stride 2 leave less of small images, so that "
     "operations grow faster than pixels until the border no longer counts.",
