@@ -47,7 +47,8 @@ class Contender:
         make: a function of a module, (task, **setup) -> a function that does it once and returns what it found.
         setups: what its speed depends on; the first is taken where there is no scan.
         reference: (task) -> what it should find, by ours; None: what ours found.
-        within: the largest difference allowed, as a share of the largest value of the reference.
+        within: the largest difference allowed, as a share of the largest value of the reference; None: not compared.
+        judged: whether a larger one is wrong; the difference of random draws is only told.
         counts: whether it is one of those that ours has to be faster than.
         note: what differs.
     """
@@ -57,6 +58,7 @@ class Contender:
     setups: tuple[Setup, ...] = ({},)
     reference: Callable[[Task], np.ndarray] | None = None
     within: float | None = 1e-3
+    judged: bool = True
     counts: bool = True
     note: str = ""
 

@@ -124,7 +124,8 @@ def _row(each: dict, scale: float) -> str:
     quartiles = f"{duration(warm['low'] * scale)} – {duration(warm['high'] * scale)}"
     ratio = each["ratio"]
     faster = f"{ratio['median']:.3g} ({ratio['low']:.3g} – {ratio['high']:.3g})" if ratio else "1"
-    differs = "" if each["differs"] is None else f"{each['differs']:.1e}" + ("" if each["equal"] else " **too far**")
+    mark = " **too far**" if each["equal"] is False else ""
+    differs = "" if each["differs"] is None else f"{each['differs']:.1e}{mark}"
     settings = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in each["setup"].items())
     used = "" if each["memory"] is None else f"{each['memory'] / 2**20:.0f} MB"
     return (

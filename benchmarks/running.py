@@ -117,7 +117,8 @@ def _agreement(case: Case, contender: Contender, task: Task, its: Measured, ours
 
 
 def _contender(contender: Contender, its: Measured, ours: Measured, differs: float | None) -> dict[str, Any]:
-    equal = None if differs is None or contender.within is None else bool(differs <= contender.within)
+    judged = differs is not None and contender.within is not None and contender.judged
+    equal = bool(differs <= contender.within) if judged else None  # type: ignore[operator]
     return its.as_dict() | {
         "name": contender.name,
         "counts": contender.counts,

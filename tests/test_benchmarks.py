@@ -119,6 +119,15 @@ def test_results_that_differ_are_told(done):
     assert "too far" in report.page_of_case(done)
 
 
+def test_differences_of_random_draws_are_told_and_not_judged(monkeypatch):
+    found = run(
+        monkeypatch, case(Contender("ours", sleeping), Contender("drawn", sleeping, ({"adds": 0.1},), judged=False))
+    )
+    assert by_name(found)["drawn"]["equal"] is None
+    assert by_name(found)["drawn"]["differs"] == pytest.approx(0.05)
+    assert "5.0e-02 |" in report.page_of_case(found)
+
+
 def test_contenders_that_cannot_run_are_told(done):
     assert "RuntimeError: no such thing" in by_name(done)["broken"]["error"]
     assert "exit code 3" in by_name(done)["dead"]["error"]

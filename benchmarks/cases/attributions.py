@@ -20,7 +20,6 @@ UNTRAINED = (
     "The network is untrained unless saved_models holds a trained one. Rounding decides which of its ReLUs are on, so "
     "all contenders differ: on MobileNet, Keras's own gradient is 3e-2 of its largest value from that in float64."
 )
-ANY = 2.0  # one less a correlation is never more
 NAMES = {"mnist": "the MNIST net", "cifar10": "the CIFAR-10 net", "mobilenet": "MobileNet at 224"}
 
 
@@ -189,18 +188,18 @@ CASES = (
         quick=Task("mnist", 2, steps=50),
         contenders=(
             Contender("ours", ours.expected_gradients),
-            Contender("ours, another seed", ours.expected_gradients, ({"seed": 1},), within=ANY, counts=False),
+            Contender("ours, another seed", ours.expected_gradients, ({"seed": 1},), judged=False, counts=False),
             Contender(
                 "SHAP GradientExplainer",
                 keras_based.shap_expected_gradients,
                 tuple({"evaluations": number} for number in (200, 50, 100)),
-                within=ANY,
+                judged=False,
             ),
             Contender(
                 "Captum GradientShap",
                 captum.expected_gradients,
                 captum_setups((400, 1600)),
-                within=ANY,
+                judged=False,
             ),
         ),
         work=floors.path,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from benchmarks import floors
 from benchmarks.case import Case, Contender, Task
 from benchmarks.layers import Layer
@@ -34,27 +36,22 @@ def of_all(layers: list[Layer], task: Task) -> floors.Work:
     return floors.search(searches.CANDIDATES, FEATURES)
 
 
+def mdts(key: str, title: str, classes: int, quick: int, work: Callable[[list[Layer], Task], floors.Work]) -> Case:
+    """A search among the candidates of ``classes`` classes, each query in its own."""
+    return Case(
+        key=key,
+        title=title,
+        task=Task("mnist", 10_000, steps=classes),
+        quick=Task("mnist", quick, steps=classes),
+        contenders=_CONTENDERS,
+        target=1.0,
+        work=work,
+        agreement="distance",
+        published=(PUBLISHED_SECONDS, PUBLISHED_TARGET),
+    )
+
+
 CASES = (
-    Case(
-        key="mdts",
-        title="MDTS, {count:,} images beside 60,000, those of the target class",
-        task=Task("mnist", 10_000, steps=10),
-        quick=Task("mnist", 500, steps=10),
-        contenders=_CONTENDERS,
-        target=1.0,
-        work=of_a_class,
-        agreement="distance",
-        published=(PUBLISHED_SECONDS, PUBLISHED_TARGET),
-    ),
-    Case(
-        key="mdts-all",
-        title="MDTS, {count:,} images, each beside all 60,000",
-        task=Task("mnist", 10_000, steps=1),
-        quick=Task("mnist", 100, steps=1),
-        contenders=_CONTENDERS,
-        target=1.0,
-        work=of_all,
-        agreement="distance",
-        published=(PUBLISHED_SECONDS, PUBLISHED_TARGET),
-    ),
+    mdts("mdts", "MDTS, {count:,} images beside 60,000, those of the target class", 10, 500, of_a_class),
+    mdts("mdts-all", "MDTS, {count:,} images, each beside all 60,000", 1, 100, of_all),
 )

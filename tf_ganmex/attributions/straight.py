@@ -12,13 +12,11 @@ import tensorflow as tf
 from tf_ganmex.attributions.affine import AffinePart, Weights
 from tf_ganmex.attributions.exact import delta_with_exact_gradient, known
 from tf_ganmex.attributions.problem import Problem
-from tf_ganmex.attributions.switches import SwitchingLayer
+from tf_ganmex.attributions.switches import Ends, SwitchingLayer
 from tf_ganmex.classifier.head import Head
 
 _SWITCHING_STEPS = 40  # for fewer, the gradients through the layer take no longer
 _SWITCHING_ELEMENTS = 2**25  # of the partial sums, and of what is gathered where half of the units switch
-
-Ends = tuple[tf.Tensor, tf.Tensor]
 
 
 def straight_path_attributions(
