@@ -6,19 +6,20 @@ gradient is the same everywhere, gradients behind it may be summed over the path
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 import tensorflow as tf
 
-from tf_ganmex.attributions.folding import FoldedGraph, with_folded_norms, with_folded_pads
+from tf_ganmex.attributions.folding import with_folded_norms, with_folded_pads
 from tf_ganmex.attributions.linear import is_linear, varying_nodes
 from tf_ganmex.attributions.local.layers import ImageShape
 from tf_ganmex.attributions.local.parts import evaluate_between, weight_feeds
+from tf_ganmex.attributions.rewriting import Rewritten, Shapes, Weights
+from tf_ganmex.attributions.scales import with_scales_before_relus
 from tf_ganmex.attributions.switches import SwitchingLayer
+from tf_ganmex.attributions.winograd import with_fewer_products
 from tf_ganmex.classifier import Classifier
-from tf_ganmex.classifier.graph import FrozenGraph, class_axis_last, import_graph, node_name, tensor_name
-
-Weights = tuple[tf.Tensor, ...]
+from tf_ganmex.classifier.graph import FrozenGraph, import_graph, node_name, tensor_name
 
 _TRIED_BATCH = 7  # no size that a layer is likely to have
 
@@ -31,13 +32,20 @@ class AffinePart:
         weights: of the classifier's weights those of this graph, in a function that is being compiled.
         frontier: names of the tensors, the batch their first axis.
         switching: the layer behind, if a ReLU is all between.
+        plain: that graph, as it is, for what lies behind the frontier.
+        fewer_products: another for the same, for many images at a time.
     """
 
-    def __init__(self, folded: FoldedGraph, frontier: tuple[str, ...], shape: ImageShape):
+    def __init__(self, folded: Rewritten, affine: Collection[str], frontier: tuple[str, ...], shapes: Shapes):
         self.graph = graph = folded.graph
         self.weights = folded.weights
         self.frontier = frontier
-        self.switching = SwitchingLayer.behind(graph, frontier[0], shape) if len(frontier) == 1 else None
+        self.switching = None
+        if len(frontier) == 1:
+            self.switching = SwitchingLayer.behind(graph, frontier[0], shapes[graph.inputs[0]][1:].as_list())
+        left = {*affine, *([node_name(self.switching.layer.result)] if self.switching else [])}
+        self.plain = Rewritten(graph, tuple)
+        self.fewer_products = with_fewer_products(graph, shapes, left)
 
     @classmethod
     def of(cls, clf: Classifier, shape: ImageShape) -> AffinePart | None:
@@ -53,18 +61,6 @@ class AffinePart:
         images = dict.fromkeys(self.graph.inputs, tf.cast(x, self.graph.dtype))
         return evaluate_between(self.graph, images | weight_feeds(self.graph, weights), self.frontier)
 
-    def raw_outputs(self, names: Sequence[str], values: Sequence[tf.Tensor], weights: Weights) -> tf.Tensor:
-        """The classifier's raw outputs (n, classes), of tensors ``names`` behind the affine part."""
-        (output,) = self.evaluate(names, values, [self.graph.output], weights)
-        return tf.cast(class_axis_last(output, self.graph.classes), self.graph.fed_dtype)
-
-    def evaluate(
-        self, names: Sequence[str], values: Sequence[tf.Tensor], wanted: Sequence[str], weights: Weights
-    ) -> tuple[tf.Tensor, ...]:
-        """The tensors ``wanted`` of the graph, where its tensors ``names`` have ``values``."""
-        feeds = weight_feeds(self.graph, weights) | dict(zip(names, values, strict=True))
-        return evaluate_between(self.graph, feeds, wanted)
-
 
 # --- where it ends ----------------------------------------------------------------------------------------------------
 
@@ -75,8 +71,10 @@ def _find(graph: FrozenGraph, shape: ImageShape) -> AffinePart | None:
     shapes = _shapes(graph, shape)
     if shapes is None:
         return None
-    folded = with_folded_norms(with_folded_pads(graph, shapes), shapes)
+    scaled = with_scales_before_relus(with_folded_pads(graph, shapes), shapes)
+    folded = with_folded_norms(scaled.graph, shapes).after(scaled)
     graph = folded.graph
+    shapes = _shapes(graph, shape) or {}
     refused: set[str] = set()
     while True:
         affine = _affine_nodes(graph, refused)
@@ -87,10 +85,10 @@ def _find(graph: FrozenGraph, shape: ImageShape) -> AffinePart | None:
         refused |= strange
     if not frontier or set(frontier) <= set(graph.inputs):
         return None
-    return AffinePart(folded, frontier, shape)
+    return AffinePart(folded, affine, frontier, shapes)
 
 
-def _shapes(graph: FrozenGraph, shape: ImageShape) -> dict[str, tf.TensorShape] | None:
+def _shapes(graph: FrozenGraph, shape: ImageShape) -> Shapes | None:
     """The shapes of all tensors for a batch of images of ``shape``; None of a graph that is more than its nodes."""
     with tf.Graph().as_default() as imported:
         x = tf.compat.v1.placeholder(graph.fed_dtype, (_TRIED_BATCH, *shape))

@@ -1,0 +1,64 @@
+"""Frozen graphs that compute the same as others in another way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+import tensorflow as tf
+from tensorflow.core.framework import graph_pb2, node_def_pb2
+
+from tf_ganmex.classifier.graph import FrozenGraph, node_name
+
+Node: TypeAlias = node_def_pb2.NodeDef
+Shapes = Mapping[str, tf.TensorShape]
+Weights = tuple[tf.Tensor, ...]
+
+
+class Rewritten(NamedTuple):
+    """A graph that computes the same as another.
+
+    Attributes:
+        graph: the new one.
+        weights: from the weights of the other to its own; for a function that is being compiled.
+    """
+
+    graph: FrozenGraph
+    weights: Callable[[Sequence[tf.Tensor]], Weights]
+
+    def after(self, first: Rewritten) -> Rewritten:
+        """Both one after the other, this one of the graph that the ``first`` made."""
+        return Rewritten(self.graph, lambda values: self.weights(first.weights(values)))
+
+
+def copied(graph: FrozenGraph) -> tuple[graph_pb2.GraphDef, dict[str, Node]]:
+    """The nodes of a graph to be changed, and each by its name."""
+    definition = graph_pb2.GraphDef()
+    definition.CopyFrom(graph.graph_def)
+    return definition, {node.name: node for node in definition.node}
+
+
+def with_weights(shapes: Shapes, graph: FrozenGraph) -> Shapes:
+    """The shapes of tensors by name, those of the weights that are fed among them."""
+    return {f"{weight.node}:0": weight.spec.shape for weight in graph.weights} | dict(shapes)
+
+
+def readers(graph: FrozenGraph) -> dict[str, list[tuple[str, Node | None]]]:
+    """For each node who reads it and by what reference; the output is read by None."""
+    found: dict[str, list[tuple[str, Node | None]]] = {node_name(graph.output): [("", None)]}
+    for node in graph.graph_def.node:
+        for reference in node.input:
+            found.setdefault(node_name(reference), []).append((reference, node))
+    return found
+
+
+def is_channels_last(node: Node) -> bool:
+    """Whether the last axis of what a node reads is that of the channels."""
+    return "data_format" not in node.attr or node.attr["data_format"].s == b"NHWC"
+
+
+def is_by_channel(shape: tf.TensorShape, channels: int) -> bool:
+    """Whether a tensor of ``shape`` is one number, or one for each channel."""
+    if not shape.is_fully_defined() or shape.rank > 4:
+        return False
+    return shape.num_elements() == 1 or shape.num_elements() == shape[-1] == channels
