@@ -63,14 +63,14 @@ def with_folded_pads(graph: FrozenGraph, shapes: Shapes) -> FrozenGraph:
     """
     shapes = with_weights(shapes, graph)
     definition, nodes = copied(graph)
-    convolutions = [node for node in definition.node if is_convolution(node) and _pads_same(node, nodes, shapes)]
+    convolutions = [node for node in definition.node if _is_convolution(node) and _pads_same(node, nodes, shapes)]
     for node in convolutions:
         node.input[0] = nodes[node_name(node.input[0])].input[0]
         node.attr["padding"].s = b"SAME"
     return replace(graph, graph_def=definition, kernels={}) if convolutions else graph
 
 
-def is_convolution(node: Node) -> bool:
+def _is_convolution(node: Node) -> bool:
     """Whether a node is a convolution, maybe a depthwise one, of maps with the channels last."""
     known = node.op in {"Conv2D", "DepthwiseConv2dNative"} and len(node.input) == 2
     return known and is_channels_last(node)
@@ -178,7 +178,7 @@ class Search:
 
     def has_fixed_kernel(self, node: Node) -> bool:
         """Whether a node is a convolution whose kernel does not depend on the image and has a known shape."""
-        fixed = is_convolution(node) and node_name(node.input[1]) not in self.varying
+        fixed = _is_convolution(node) and node_name(node.input[1]) not in self.varying
         return fixed and self.shape(node.input[1]).is_fully_defined()
 
     def channels(self, convolution: Node) -> int:

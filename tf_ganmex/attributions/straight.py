@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tf_ganmex.attributions.affine import AffinePart
 from tf_ganmex.attributions.exact import delta_with_exact_gradient, known
+from tf_ganmex.attributions.local.layers import Layer
 from tf_ganmex.attributions.local.parts import evaluate_between, weight_feeds
 from tf_ganmex.attributions.problem import Problem
 from tf_ganmex.attributions.rewriting import Rewritten, Weights
@@ -19,8 +20,8 @@ from tf_ganmex.classifier.graph import class_axis_last
 from tf_ganmex.classifier.head import Head
 
 _MANY = 100  # gradients; for fewer, the values of the kernels are not worth it
-_SWITCHING_STEPS = 20  # at a time; for fewer, the gradients through the layer take no longer
-_STRETCH = 25  # steps at least, whose partial sums are taken together
+_SWITCHING_STEPS = 40  # for fewer, the gradients through the layer take no longer
+_STRETCH = 25  # steps, about: of more, partial sums take longer as one product
 _SWITCHING_ELEMENTS = 2**25  # of the partial sums, and of what is gathered where half of the units switch
 
 
@@ -45,7 +46,7 @@ def straight_path_attributions(
         return None
     missing = -len(alphas) % chunk
     padded = np.pad(alphas, (0, missing), "edge"), np.pad(quadrature, (0, missing))  # a padded step weighs nothing
-    switching = part.switching if _is_worth_it(part.switching, len(problem), chunk) else None
+    switching = part.switching if _is_worth_it(part.switching, len(problem), padded[0].size) else None
     behind = part.fewer_products if len(problem) * padded[0].size >= _MANY else part.plain
 
     def build() -> Callable:
@@ -57,16 +58,11 @@ def straight_path_attributions(
     return kernel(*arrays, *(tf.constant(array.reshape(-1, chunk)) for array in padded), clf.weight_tensors).numpy()
 
 
-def _is_worth_it(switching: SwitchingLayer | None, rows: int, chunk: int) -> bool:
-    if switching is None or chunk < _SWITCHING_STEPS:
+def _is_worth_it(switching: SwitchingLayer | None, rows: int, steps: int) -> bool:
+    if switching is None or steps < _SWITCHING_STEPS:
         return False
-    sums = chunk * math.prod(switching.layer.shape)
+    sums = steps * math.prod(switching.layer.shape)
     return rows * max(sums, switching.gathered // 2) <= _SWITCHING_ELEMENTS
-
-
-def _stretches(chunk: int) -> int:
-    """Into how many parts the steps of a chunk are divided, for the time that partial sums take."""
-    return max(count for count in range(1, max(1, chunk // _STRETCH) + 1) if chunk % count == 0)
 
 
 class _Path(NamedTuple):
@@ -88,8 +84,13 @@ class _Path(NamedTuple):
         """The maps for alphas and quadrature (chunks, chunk)."""
         weights = self.part.weights(weights)
         ends = list(zip(self.part.values(baselines, weights), self.part.values(x, weights), strict=True))
-        chunks = _Chunks(self, ends, contrast, alphas, quadrature, weights, self.behind.weights(weights))
-        (gradient,) = tf.gradients([last for _, last in ends], x, grad_ys=chunks.sums())
+        chunks = _Chunks(self, contrast, alphas, quadrature, self.behind.weights(weights))
+        if self.switching is None:
+            sums = chunks.sums(ends)
+        else:
+            so_far = chunks.sums_so_far(self.switching.layer, ends[0])
+            sums = [self.switching.pull_back(ends[0], tf.reshape(alphas, [-1]), so_far, weights)]
+        (gradient,) = tf.gradients([last for _, last in ends], x, grad_ys=sums)
         return known(gradient) * (x - baselines)
 
 
@@ -97,42 +98,42 @@ class _Chunks(NamedTuple):
     """The steps on the paths, one chunk at a time, for memory; two side by side took no less of the processors."""
 
     path: _Path
-    ends: list[Ends]  # of the paths, where the affine part ends
     contrast: tf.Tensor
     alphas: tf.Tensor
     quadrature: tf.Tensor
     weights: Weights
-    weights_behind: Weights
 
-    def sums(self) -> list[tf.Tensor]:
-        """The sums over the paths of the gradients at the end of the affine part."""
-        switching = self.path.switching
+    def sums(self, ends: list[Ends]) -> list[tf.Tensor]:
+        """The sums over the paths of the gradients at the end of the affine part, which has these ``ends``."""
 
-        def add_chunk(index: tf.Tensor, *sums: tf.Tensor) -> tuple:
-            steps = self.alphas[index], self.quadrature[index]
-            found = self._sums_of_chunk(*steps) if switching is None else [self._sum_by_switches(switching, *steps)]
-            return index + 1, *(total + more for total, more in zip(sums, found, strict=True))
+        def add_chunk(index: tf.Tensor, *sums: tf.Tensor) -> list[tf.Tensor]:
+            points = [on_line(pair, self.alphas[index]) for pair in ends]
+            gradients = self._gradients(self.path.part.frontier, points)
+            return [s + weighted_sum(self.quadrature[index], g) for s, g in zip(sums, gradients, strict=True)]
 
-        chunks, zeros = self.alphas.shape[0], [tf.zeros_like(last) for _, last in self.ends]
-        return tf.while_loop(lambda index, *_: index < chunks, add_chunk, (0, *zeros), parallel_iterations=1)[1:]
+        return self._each(add_chunk, [tf.zeros_like(last) for _, last in ends])
 
-    def _sums_of_chunk(self, alphas: tf.Tensor, quadrature: tf.Tensor) -> list[tf.Tensor]:
-        points = [on_line(pair, alphas) for pair in self.ends]
-        gradients = self._gradients(self.path.part.frontier, points)
-        return [weighted_sum(quadrature, gradient) for gradient in gradients]
+    def sums_so_far(self, layer: Layer, ends: Ends) -> tf.Tensor:
+        """The sums up to each step of the gradients at the result of a layer, (chunks, m, chunk, ...)."""
+        rows, (chunks, chunk), frontier = self.contrast.shape[0], self.alphas.shape, self.path.part.frontier
+        size = math.prod(layer.shape)
 
-    def _sum_by_switches(self, switching: SwitchingLayer, alphas: tf.Tensor, quadrature: tf.Tensor) -> tf.Tensor:
-        """The same by way of the layer behind."""
-        (ends,), layer = self.ends, switching.layer
-        rows, stretches = self.contrast.shape[0], _stretches(alphas.shape[0])
-        results = self._evaluate(self.path.part.frontier, [on_line(ends, alphas)], [layer.result])
-        (gradients,) = self._gradients([layer.result], results)
-        alphas, quadrature = (tf.reshape(each, (stretches, -1)) for each in (alphas, quadrature))
-        steps = alphas.shape[1]
-        until = tf.linalg.band_part(tf.broadcast_to(quadrature[:, None], (stretches, steps, steps)), -1, 0)
-        so_far = until @ tf.reshape(gradients, (rows, stretches, steps, -1))
-        so_far = tf.reshape(so_far, (rows, stretches, steps, *layer.shape))
-        return switching.pull_back(ends, alphas, so_far, self.weights)
+        def add_chunk(index: tf.Tensor, total: tf.Tensor, kept: tf.TensorArray) -> list[Any]:
+            points = on_line(ends, self.alphas[index])
+            (gradients,) = self._gradients([layer.result], self._evaluate(frontier, [points], [layer.result]))
+            sums = _sums_so_far(self.quadrature[index], tf.reshape(gradients, (rows, chunk, size)), total)
+            return [sums[:, -1], kept.write(index, sums)]
+
+        kept = tf.TensorArray(ends[0].dtype, chunks, element_shape=(rows, chunk, size))
+        _, kept = self._each(add_chunk, [tf.zeros((rows, size), ends[0].dtype), kept])
+        return tf.reshape(kept.stack(), (chunks, rows, chunk, *layer.shape))
+
+    def _each(self, add_chunk: Callable, start: list[Any]) -> list[Any]:
+        def body(index: tf.Tensor, *state: Any) -> tuple:
+            return index + 1, *add_chunk(index, *state)
+
+        chunks = self.alphas.shape[0]
+        return tf.while_loop(lambda index, *_: index < chunks, body, (0, *start), parallel_iterations=1)[1:]
 
     def _gradients(self, names: Sequence[str], values: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Of the deltas, (m, chunk, ...), at tensors of the graph with ``values`` (m * chunk, ...)."""
@@ -149,7 +150,7 @@ class _Chunks(NamedTuple):
     def _evaluate(self, names: Sequence[str], values: Sequence[tf.Tensor], wanted: Sequence[str]) -> Sequence:
         """Tensors of the graph, where others of it have ``values``."""
         graph = self.path.behind.graph
-        feeds = weight_feeds(graph, self.weights_behind) | dict(zip(names, values, strict=True))
+        feeds = weight_feeds(graph, self.weights) | dict(zip(names, values, strict=True))
         return evaluate_between(graph, feeds, wanted)
 
 
@@ -165,3 +166,14 @@ def weighted_sum(quadrature: tf.Tensor, terms: tf.Tensor) -> tf.Tensor:
     rows, steps, *shape = terms.shape
     factors = tf.broadcast_to(quadrature, (rows, 1, steps))
     return tf.reshape(factors @ tf.reshape(terms, (rows, steps, -1)), (rows, *shape))
+
+
+def _sums_so_far(quadrature: tf.Tensor, terms: tf.Tensor, total: tf.Tensor) -> tf.Tensor:
+    """``total`` (m, size) and the sums Σ_{j ≤ k} w_j terms_j, of (m, steps, size), for each k."""
+    rows, count, size = terms.shape
+    stretches = max(number for number in range(1, count // _STRETCH + 2) if count % number == 0)
+    steps = count // stretches
+    until = tf.linalg.band_part(tf.repeat(tf.reshape(quadrature, (stretches, 1, steps)), steps, 1), -1, 0)
+    sums = until @ tf.reshape(terms, (rows, stretches, steps, size))
+    before = total[:, None] + tf.cumsum(sums[:, :, -1], 1, exclusive=True)
+    return tf.reshape(before[:, :, None] + sums, (rows, count, size))

@@ -58,62 +58,51 @@ class SwitchingLayer(NamedTuple):
 
         Args:
             ends: what it reads at the two ends of the path, each (m, h, w, c).
-            alphas: (stretches, steps), where on the path, ascending.
-            sums: (m, stretches, steps, h', w', units) or (m, stretches, steps, units), of the gradients at the layer's
-                result from the first step of a stretch up to each.
+            alphas: (steps,), where on the path, ascending.
+            sums: (chunks, m, chunk, h', w', units) or (chunks, m, chunk, units), up to each of the steps, of the
+                gradients at the layer's result.
             weights: of the classifier.
 
         Returns:
             (m, h, w, c).
         """
         start, end = ends
-        count = start.shape[0] * alphas.shape[0]
-        on_first, on_last = (_on_line(ends, alphas[:, step]) > 0 for step in (0, -1))
+        on_first, on_last = ((1 - alpha) * start + alpha * end > 0 for alpha in (alphas[0], alphas[-1]))
         switching = tf.where(on_first != on_last)
-        units = tf.gather(switching, (0, 2, 3, 4), axis=1)  # whatever the stretch
-        before, after = tf.gather_nd(start, units), tf.gather_nd(end, units)
+        before, after = tf.gather_nd(start, switching), tf.gather_nd(end, switching)
         stays_on = tf.gather_nd(on_last, switching)
-        steps = _steps_before(alphas, switching[:, 1], before / (before - after), stays_on)
+        steps = _steps_before(alphas, before / (before - after), stays_on)
 
-        constants, rectified = weight_feeds(self.graph, weights), tf.zeros((count, *start.shape[1:]), start.dtype)
+        constants, rectified = weight_feeds(self.graph, weights), tf.zeros_like(start)
         inputs = constants | {self.rectified: rectified}
         read, result = evaluate_between(self.graph, inputs, [self.layer.source, self.layer.result])
         (kernel,) = evaluate_between(self.graph, constants, self.layer.constants)
-        (scale,) = tf.gradients(read, rectified, grad_ys=tf.ones_like(rectified))
-        (whole,) = tf.gradients(result, rectified, grad_ys=tf.reshape(sums[:, :, -1], (-1, *self.layer.shape)))
-        whole = tf.reshape(whole, on_last.shape)
-        so_far = _at_units(self.layer, kernel, sums, switching, steps, start.shape[1:3])
-        so_far *= tf.gather_nd(scale, units)
-        changes = tf.scatter_nd(units, tf.where(stays_on, -so_far, so_far), tf.shape(start, tf.int64))
-        return tf.reduce_sum(tf.where(on_last, whole, tf.zeros_like(whole)), 1) + changes
+        (scale,) = tf.gradients(read, rectified, grad_ys=tf.ones_like(start))
+        (whole,) = tf.gradients(result, rectified, grad_ys=sums[-1, :, -1])
+        so_far = _at_units(self.layer, kernel, sums, tf.cast(switching, tf.int32), steps, start.shape[1:3])
+        so_far *= tf.gather_nd(scale, switching)
+        changes = tf.scatter_nd(switching, tf.where(stays_on, -so_far, so_far), tf.shape(start, tf.int64))
+        return tf.where(on_last, whole, tf.zeros_like(whole)) + changes
 
 
-def _on_line(ends: Ends, alphas: tf.Tensor) -> tf.Tensor:
-    """The points (m, points, h, w, c) between two ends."""
-    start, end = (value[:, None] for value in ends)
-    alphas = tf.reshape(alphas, (-1, 1, 1, 1))
-    return (1 - alphas) * start + alphas * end
-
-
-def _steps_before(alphas: tf.Tensor, stretch: tf.Tensor, crossing: tf.Tensor, stays_on: tf.Tensor) -> tf.Tensor:
-    """How many steps of a stretch come before a unit changes in it; where it crosses zero it is off."""
-    until, below = (tf.searchsorted(tf.reshape(alphas, [-1]), crossing, side, tf.int64) for side in ("right", "left"))
+def _steps_before(alphas: tf.Tensor, crossing: tf.Tensor, stays_on: tf.Tensor) -> tf.Tensor:
+    """How many steps come before a unit changes; where it crosses zero it is off."""
+    until, below = (tf.searchsorted(alphas, crossing, side=side) for side in ("right", "left"))
     # By rounding, a crossing can lie beyond the first or last step.
-    found = tf.where(stays_on, until, below) - stretch * alphas.shape[1]
-    return tf.clip_by_value(found, 1, alphas.shape[1] - 1)
+    return tf.clip_by_value(tf.where(stays_on, until, below), 1, alphas.shape[0] - 1)
 
 
 def _at_units(
     layer: Layer, kernel: tf.Tensor, sums: tf.Tensor, units: tf.Tensor, steps: tf.Tensor, size: Size
 ) -> tf.Tensor:
-    """The sums up to ``steps`` brought back to ``units`` (image, stretch, row, column, channel) of what it reads."""
+    """The sums up to ``steps`` brought back to the elements ``units`` (image, row, column, channel) of its input."""
     features = layer.shape[-1]
     kernel = tf.reshape(kernel, (math.prod(layer.size), -1, features))
     kernel = tf.concat([kernel, tf.zeros_like(kernel[:1])], 0)  # the tap of ways that lead nowhere
-    image, stretch, row, column, channel = tf.unstack(tf.cast(units, tf.int32), axis=1)
+    image, row, column, channel = tf.unstack(units, axis=1)
     results, taps = (tf.gather(array, row * size[1] + column) for array in _ways(layer, size))
-    step = (image * sums.shape[1] + stretch) * sums.shape[2] + tf.cast(steps, tf.int32) - 1
-    first = step * math.prod(layer.shape[:-1])
+    chunk, step = (steps - 1) // sums.shape[2], (steps - 1) % sums.shape[2]
+    first = ((chunk * sums.shape[1] + image) * sums.shape[2] + step) * math.prod(layer.shape[:-1])
     backward = tf.gather(tf.reshape(sums, (-1, features)), first[:, None] + results)
     forward = tf.gather(tf.reshape(kernel, (-1, features)), taps * kernel.shape[1] + channel[:, None])
     return tf.reduce_sum(backward * forward, (1, 2))
