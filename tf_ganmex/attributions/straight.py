@@ -47,7 +47,7 @@ def straight_path_attributions(
     missing = -len(alphas) % chunk
     padded = np.pad(alphas, (0, missing), "edge"), np.pad(quadrature, (0, missing))  # a padded step weighs nothing
     switching = part.switching if _is_worth_it(part.switching, len(problem), padded[0].size) else None
-    behind = part.fewer_products if len(problem) * padded[0].size >= _MANY else part.plain
+    behind = part.faster if len(problem) * padded[0].size >= _MANY else part.plain
 
     def build() -> Callable:
         path = _Path(part, switching, behind, clf.head, problem.score)
