@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import tf_ganmex as gx
 from tf_ganmex.attributions import deeplift, deepshap
-from tf_ganmex.attributions.linear import in_order
+from tf_ganmex.attributions.graphs.linear import in_order
 from tf_ganmex.errors import ModelError, UnsupportedOpError
 
 

@@ -10,9 +10,9 @@ from attribution_cases import assert_close, sequential
 from test_paths_affine import in_double
 
 import tf_ganmex as gx
-from tf_ganmex.attributions.affine import _shapes
-from tf_ganmex.attributions.folding import with_folded_norms, with_folded_pads
-from tf_ganmex.attributions.rewriting import Rewritten
+from tf_ganmex.attributions.graphs.folding import with_folded_pads
+from tf_ganmex.attributions.graphs.norms import with_folded_norms
+from tf_ganmex.attributions.graphs.rewriting import Rewritten, shapes_of
 
 layers = keras.layers
 SHAPE = (8, 9, 2)
@@ -112,7 +112,7 @@ def more_weights(clf, found: Rewritten) -> int:
 
 
 def folded(clf) -> Rewritten:
-    return with_folded_norms(clf.graph, _shapes(clf.graph, SHAPE))
+    return with_folded_norms(clf.graph, shapes_of(clf.graph, SHAPE))
 
 
 def outputs_and_gradient(graph, weights, x):
@@ -134,7 +134,7 @@ def assert_same(clf, found: Rewritten, within=1e-12):
 
 def operations(graph) -> set[str]:
     """The kinds of operations that the image passes."""
-    return {node.op for node, _ in gx.attributions.linear.varying_nodes(graph)}
+    return {node.op for node, _ in gx.attributions.graphs.linear.varying_nodes(graph)}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -161,7 +161,7 @@ def test_the_graph_given_stays_as_it_is():
     clf = gx.load_classifier(in_double(NETWORKS["blocks"][0]), output="logits")
     before = clf.graph.graph_def.SerializeToString(deterministic=True)
     folded(clf)
-    with_folded_pads(clf.graph, _shapes(clf.graph, SHAPE))
+    with_folded_pads(clf.graph, shapes_of(clf.graph, SHAPE))
     assert clf.graph.graph_def.SerializeToString(deterministic=True) == before
 
 
@@ -202,7 +202,7 @@ PADS = {
 def test_pads(name):
     sizes, convolution, is_same = PADS[name]
     clf = gx.load_classifier(in_double(lambda: network(layers.ZeroPadding2D(sizes), convolution())), output="logits")
-    graph = with_folded_pads(clf.graph, _shapes(clf.graph, SHAPE))
+    graph = with_folded_pads(clf.graph, shapes_of(clf.graph, SHAPE))
     assert ("Pad" not in operations(graph)) == is_same
     assert_same(clf, Rewritten(graph, tuple))
 
@@ -216,7 +216,7 @@ def test_pads_of_dilated_convolutions():
         return tf.reduce_mean(tf.nn.relu(z), (1, 2)) @ matrix
 
     clf = gx.load_classifier(call, output="logits", input_shape=SHAPE)
-    graph = with_folded_pads(clf.graph, _shapes(clf.graph, SHAPE))
+    graph = with_folded_pads(clf.graph, shapes_of(clf.graph, SHAPE))
     assert "Pad" not in operations(graph)
     assert_same(clf, Rewritten(graph, tuple), 1e-5)
 
@@ -228,6 +228,6 @@ def test_pads_that_others_read_too():
         return keras.Model(image, layers.Dense(4)(layers.Flatten()(layers.Concatenate()(branches))))
 
     clf = gx.load_classifier(in_double(make), output="logits")
-    graph = with_folded_pads(clf.graph, _shapes(clf.graph, SHAPE))
+    graph = with_folded_pads(clf.graph, shapes_of(clf.graph, SHAPE))
     assert {node.attr["padding"].s for node in graph.graph_def.node if node.op == "Conv2D"} == {b"SAME"}
     assert_same(clf, Rewritten(graph, tuple))

@@ -11,8 +11,9 @@ from test_paths_affine import both_ways, images, in_double
 
 import tf_ganmex as gx
 from tf_ganmex.attributions import straight
-from tf_ganmex.attributions.affine import AffinePart, _shapes
-from tf_ganmex.attributions.pointwise import with_gradients_as_products
+from tf_ganmex.attributions.affine import AffinePart
+from tf_ganmex.attributions.graphs.pointwise import with_gradients_as_products
+from tf_ganmex.attributions.graphs.rewriting import shapes_of
 
 layers = keras.layers
 SHAPE = (5, 4, 2)
@@ -56,7 +57,7 @@ def classifier(make):
 
 
 def rewritten(clf, left=()):
-    return with_gradients_as_products(clf.graph, _shapes(clf.graph, SHAPE), left)
+    return with_gradients_as_products(clf.graph, shapes_of(clf.graph, SHAPE), left)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -10,8 +10,9 @@ from test_folding import assert_same, more_weights, operations
 from test_paths_affine import both_ways, images, in_double
 
 import tf_ganmex as gx
-from tf_ganmex.attributions.affine import AffinePart, _shapes
-from tf_ganmex.attributions.scales import with_scales_before_relus
+from tf_ganmex.attributions.affine import AffinePart
+from tf_ganmex.attributions.graphs.rewriting import shapes_of
+from tf_ganmex.attributions.graphs.scales import with_scales_before_relus
 
 layers = keras.layers
 SHAPE = (8, 9, 2)
@@ -65,7 +66,7 @@ def classifier(make):
 
 
 def rewritten(clf):
-    return with_scales_before_relus(clf.graph, _shapes(clf.graph, SHAPE))
+    return with_scales_before_relus(clf.graph, shapes_of(clf.graph, SHAPE))
 
 
 @pytest.mark.parametrize("name", NETWORKS)

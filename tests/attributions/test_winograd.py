@@ -12,8 +12,9 @@ from test_paths_affine import both_ways, images, in_double
 
 import tf_ganmex as gx
 from tf_ganmex.attributions import straight, winograd
-from tf_ganmex.attributions.affine import AffinePart, _shapes
-from tf_ganmex.attributions.winograd import values_of_kernel, with_fewer_products
+from tf_ganmex.attributions.affine import AffinePart
+from tf_ganmex.attributions.graphs.rewriting import shapes_of
+from tf_ganmex.attributions.graphs.winograd import values_of_kernel, with_fewer_products
 
 layers = keras.layers
 SHAPE = (7, 5, 2)
@@ -68,7 +69,7 @@ def classifier(make):
 
 
 def rewritten(clf, left=()):
-    return with_fewer_products(clf.graph, _shapes(clf.graph, SHAPE), left)
+    return with_fewer_products(clf.graph, shapes_of(clf.graph, SHAPE), left)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 5), (4, 4), (3, 8), (8, 6), (9, 13), (16, 16)])

@@ -10,19 +10,16 @@ from collections.abc import Collection
 
 import tensorflow as tf
 
-from tf_ganmex.attributions.folding import with_folded_norms, with_folded_pads
-from tf_ganmex.attributions.linear import is_linear, varying_nodes
+from tf_ganmex.attributions.graphs.folding import with_folded_layers
+from tf_ganmex.attributions.graphs.linear import is_linear, varying_nodes
+from tf_ganmex.attributions.graphs.parts import evaluate_between, weight_feeds
+from tf_ganmex.attributions.graphs.pointwise import with_gradients_as_products
+from tf_ganmex.attributions.graphs.rewriting import Rewritten, Shapes, Weights, is_batch, shapes_of
+from tf_ganmex.attributions.graphs.winograd import with_fewer_products
 from tf_ganmex.attributions.local.layers import ImageShape
-from tf_ganmex.attributions.local.parts import evaluate_between, weight_feeds
-from tf_ganmex.attributions.pointwise import with_gradients_as_products
-from tf_ganmex.attributions.rewriting import Rewritten, Shapes, Weights
-from tf_ganmex.attributions.scales import with_scales_before_relus
 from tf_ganmex.attributions.switches import SwitchingLayer
-from tf_ganmex.attributions.winograd import with_fewer_products
 from tf_ganmex.classifier import Classifier
-from tf_ganmex.classifier.graph import FrozenGraph, import_graph, node_name, tensor_name
-
-_TRIED_BATCH = 7  # no size that a layer is likely to have
+from tf_ganmex.classifier.graph import FrozenGraph, node_name, tensor_name
 
 
 class AffinePart:
@@ -70,47 +67,22 @@ class AffinePart:
 def _find(graph: FrozenGraph, shape: ImageShape) -> AffinePart | None:
     if graph.batch is not None or graph.dtype != graph.fed_dtype:
         return None
-    shapes = _shapes(graph, shape)
+    folded = with_folded_layers(graph, shape)
+    graph = folded.graph
+    shapes = shapes_of(graph, shape)
     if shapes is None:
         return None
-    scaled = with_scales_before_relus(with_folded_pads(graph, shapes), shapes)
-    folded = with_folded_norms(scaled.graph, shapes).after(scaled)
-    graph = folded.graph
-    shapes = _shapes(graph, shape) or {}
     refused: set[str] = set()
     while True:
         affine = _affine_nodes(graph, refused)
         frontier = _frontier(graph, affine)
-        strange = {node_name(name) for name in frontier if not _is_batch(shapes.get(name))} - refused
+        strange = {node_name(name) for name in frontier if not is_batch(shapes.get(name))} - refused
         if not strange:
             break
         refused |= strange
     if not frontier or set(frontier) <= set(graph.inputs):
         return None
     return AffinePart(folded, affine, frontier, shapes)
-
-
-def _shapes(graph: FrozenGraph, shape: ImageShape) -> Shapes | None:
-    """The shapes of all tensors for a batch of images of ``shape``; None of a graph that is more than its nodes."""
-    with tf.Graph().as_default() as imported:
-        x = tf.compat.v1.placeholder(graph.fed_dtype, (_TRIED_BATCH, *shape))
-        weights = tuple(tf.compat.v1.placeholder(weight.spec.dtype, weight.spec.shape) for weight in graph.weights)
-        (output,) = import_graph(graph.graph_def, graph.feeds(x, weights), [graph.output])
-    operations = imported.get_operations()
-    if any(operation.op_def.is_stateful or _calls(operation) for operation in operations):
-        return None
-    scope = output.name.removesuffix(graph.output)
-    made = (tensor for operation in operations for tensor in operation.outputs)
-    shapes = {tensor.name.removeprefix(scope): tensor.shape for tensor in made if tensor.name.startswith(scope)}
-    return shapes | dict.fromkeys(graph.inputs, x.shape)
-
-
-def _calls(operation: tf.Operation) -> bool:
-    return any(value.HasField("func") or value.list.func for value in operation.node_def.attr.values())
-
-
-def _is_batch(shape: tf.TensorShape | None) -> bool:
-    return shape is not None and shape.is_fully_defined() and shape.rank > 1 and shape[0] == _TRIED_BATCH
 
 
 def _affine_nodes(graph: FrozenGraph, refused: Collection[str]) -> set[str]:

@@ -13,7 +13,7 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2
 from tf_ganmex.attributions import deeplift_rules
 from tf_ganmex.attributions.deeplift_rules import Rule, secant, softmax_multipliers, softmax_multipliers_of_shap
 from tf_ganmex.attributions.exact import known
-from tf_ganmex.attributions.linear import is_linear, varying_nodes
+from tf_ganmex.attributions.graphs.linear import is_linear, varying_nodes
 from tf_ganmex.attributions.problem import (
     Baseline,
     Problem,

@@ -11,10 +11,10 @@ import tensorflow as tf
 
 from tf_ganmex.attributions.affine import AffinePart
 from tf_ganmex.attributions.exact import delta_with_exact_gradient, known
+from tf_ganmex.attributions.graphs.parts import evaluate_between, weight_feeds
+from tf_ganmex.attributions.graphs.rewriting import Rewritten, Weights
 from tf_ganmex.attributions.local.layers import Layer
-from tf_ganmex.attributions.local.parts import evaluate_between, weight_feeds
 from tf_ganmex.attributions.problem import Problem
-from tf_ganmex.attributions.rewriting import Rewritten, Weights
 from tf_ganmex.attributions.switches import Ends, SwitchingLayer
 from tf_ganmex.classifier.graph import class_axis_last
 from tf_ganmex.classifier.head import Head

@@ -10,10 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from tf_ganmex.attributions.exact import exact_contrast, exact_scores
+from tf_ganmex.attributions.graphs.parts import evaluate_between, runs_in_double, weight_feeds
 from tf_ganmex.attributions.local.blocks import Block, Places, by_block
 from tf_ganmex.attributions.local.layers import ImageShape, Layer, Segment, read_segments
 from tf_ganmex.attributions.local.network import Weights, WindowNetwork, free_axes
-from tf_ganmex.attributions.local.parts import evaluate_between, runs_in_double, weight_feeds
 from tf_ganmex.attributions.local.plan import CHANGES, Plan, all_plans, best_plan
 from tf_ganmex.attributions.problem import Problem, row_slices
 from tf_ganmex.classifier import Classifier
@@ -165,7 +165,7 @@ class ChangeNetwork(WindowNetwork):
         """The scores of images, and the tensors that changes of them need."""
         feeds = {self.graph.inputs[0]: x} | weight_feeds(self.graph, weights)
         taps = evaluate_between(self.graph, feeds, self.taps)
-        return self._scores(taps[-1], self.rest_weights(weights)), taps
+        return self._scores(taps[-1], self.rest.weights(weights)), taps
 
     def _scores(self, cut: tf.Tensor, rest: Weights) -> tf.Tensor:
         return exact_scores(self.head, self.raw(tf.cast(cut, self.rest_dtype), rest), self.score)

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+from tf_ganmex.attributions.graphs.parts import evaluate_between, weight_feeds
 from tf_ganmex.attributions.local.changes import kept_with, known_segments
 from tf_ganmex.attributions.local.fields import Product
 from tf_ganmex.attributions.local.flip_plan import FlipPlan, Stage, best_flip_plan, flip_plans
 from tf_ganmex.attributions.local.layers import Layer
 from tf_ganmex.attributions.local.network import CutNetwork, Weights
-from tf_ganmex.attributions.local.parts import evaluate_between, weight_feeds
 from tf_ganmex.attributions.problem import Problem, even_batches, row_slices
 from tf_ganmex.classifier import Classifier
 

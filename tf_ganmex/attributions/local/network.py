@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import tensorflow as tf
 
+from tf_ganmex.attributions.graphs.folding import with_folded_layers
+from tf_ganmex.attributions.graphs.parts import evaluate_between, graph_between, weight_feeds, weights_between
+from tf_ganmex.attributions.graphs.rewriting import Rewritten, shapes_of
+from tf_ganmex.attributions.graphs.winograd import with_fewer_products
 from tf_ganmex.attributions.local.blocks import Blocks, Places
-from tf_ganmex.attributions.local.layers import Layer
-from tf_ganmex.attributions.local.parts import evaluate_between, weight_feeds, weights_between
+from tf_ganmex.attributions.local.layers import Layer, Shape
 from tf_ganmex.attributions.local.plan import Plan
 from tf_ganmex.classifier import Classifier
-from tf_ganmex.classifier.graph import TRACING, class_axis_last
+from tf_ganmex.classifier.graph import TRACING, FrozenGraph, class_axis_last
 
 Weights = tuple[tf.Tensor, ...]
 Before = Callable[[Layer, tf.Tensor, tf.Tensor], tf.Tensor]  # a window of what a layer read before the change
@@ -23,15 +27,17 @@ class CutNetwork:
 
     Attributes:
         cut: the tensor between the two.
-        rest: which weights the rest reads.
+        rest: a graph from there to the output, and its weights of all of the classifier's.
         constants: the tensors that the layers read beside the image.
     """
 
     def __init__(self, clf: Classifier, layers: Sequence[Layer]):
         self.graph, self.head = clf.graph, clf.head
         self.cut = layers[-1].result
-        self.rest = weights_between(self.graph, {self.cut}, [self.graph.output])
+        self.rest = _rest(self.graph, self.cut, layers[-1].shape)
         self.constants = list(dict.fromkeys(name for layer in layers for name in layer.constants))
+        self._rest_weights: tuple[Weights, Weights] | None = None
+        self._make_rest_weights = self.compiled(self.rest.weights, self.weight_specs)
 
     @property
     def weight_specs(self) -> tuple[tf.TensorSpec, ...]:
@@ -40,8 +46,8 @@ class CutNetwork:
 
     @property
     def rest_specs(self) -> tuple[tf.TensorSpec, ...]:
-        """What those that the rest reads look like."""
-        return tuple(self.graph.weights[number].spec for number in self.rest)
+        """What those of the rest look like."""
+        return tuple(weight.spec for weight in self.rest.graph.weights)
 
     def compiled(self, function: Callable, *specs: Any) -> Any:
         """A graph of a function of arguments that look like ``specs``."""
@@ -49,8 +55,10 @@ class CutNetwork:
             return tf.function(function, autograph=False).get_concrete_function(*specs)
 
     def rest_weights(self, weights: Weights) -> Weights:
-        """The weights that the rest reads."""
-        return tuple(weights[number] for number in self.rest)
+        """The weights of the rest; the last ones are kept."""
+        if self._rest_weights is None or self._rest_weights[0] is not weights:
+            self._rest_weights = weights, self._make_rest_weights(weights)
+        return self._rest_weights[1]
 
     # --- inside of graphs
 
@@ -59,16 +67,30 @@ class CutNetwork:
         return evaluate_between(self.graph, weight_feeds(self.graph, weights), self.constants)
 
     def raw(self, cut: tf.Tensor, rest: Sequence[tf.Tensor]) -> tf.Tensor:
-        """The classifier's raw outputs, of the tensor at the cut and the weights behind it; in its precision."""
-        names = [f"{self.graph.weights[number].node}:0" for number in self.rest]
-        feeds = {name: tf.cast(weight, cut.dtype) for name, weight in zip(names, rest, strict=True)} | {self.cut: cut}
-        (raw,) = evaluate_between(self.graph, feeds, [self.graph.output])
+        """The classifier's raw outputs, of the tensor at the cut and the weights of the rest; in its precision."""
+        weights = [tf.cast(weight, cut.dtype) for weight in rest]
+        feeds = weight_feeds(self.rest.graph, weights) | {self.cut: cut}
+        (raw,) = evaluate_between(self.rest.graph, feeds, [self.graph.output])
         return class_axis_last(raw, self.graph.classes)
 
     def elementwise(self, layer: Layer, value: tf.Tensor, known: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """What a layer that is a function of every element makes of some of them, channels last."""
         feeds = {name: known[name] for name in layer.constants} | {layer.source: value}
         return evaluate_between(self.graph, feeds, [layer.result])[0]
+
+
+def _rest(graph: FrozenGraph, cut: str, shape: Shape) -> Rewritten:
+    """What is behind a tensor of ``shape``, its convolutions with as few multiplications as possible."""
+    numbers = weights_between(graph, {cut}, [graph.output])
+    weights = tuple(graph.weights[number] for number in numbers)
+    nodes = graph_between(graph, {cut}, [graph.output])
+    behind = Rewritten(
+        replace(graph, graph_def=nodes, inputs=(cut,), weights=weights, kernels={}),
+        lambda values: tuple(values[number] for number in numbers),
+    )
+    folded = with_folded_layers(behind.graph, shape).after(behind)
+    shapes = shapes_of(folded.graph, shape)
+    return with_fewer_products(folded.graph, shapes).after(folded) if shapes else folded
 
 
 class WindowNetwork(CutNetwork):

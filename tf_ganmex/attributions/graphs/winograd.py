@@ -18,9 +18,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
-from tf_ganmex.attributions.linear import varying_nodes
-from tf_ganmex.attributions.local.parts import evaluate_between, weight_feeds
-from tf_ganmex.attributions.rewriting import (
+from tf_ganmex.attributions.graphs.linear import varying_nodes
+from tf_ganmex.attributions.graphs.parts import evaluate_between, weight_feeds
+from tf_ganmex.attributions.graphs.rewriting import (
     Node,
     Rewritten,
     Shapes,

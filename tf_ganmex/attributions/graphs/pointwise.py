@@ -12,9 +12,9 @@ from typing import NamedTuple
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
-from tf_ganmex.attributions.folding import Search
-from tf_ganmex.attributions.local.parts import evaluate_between, weight_feeds
-from tf_ganmex.attributions.rewriting import Node, Rewritten, Shapes, Weights, copied
+from tf_ganmex.attributions.graphs.norms import Search
+from tf_ganmex.attributions.graphs.parts import evaluate_between, weight_feeds
+from tf_ganmex.attributions.graphs.rewriting import Node, Rewritten, Shapes, Weights, copied
 from tf_ganmex.classifier.graph import FrozenGraph, Weight, tensor_name
 
 _PREFIX = "tf_ganmex_pointwise/"

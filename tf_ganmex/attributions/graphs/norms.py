@@ -1,4 +1,4 @@
-"""Norms behind convolutions, and zeros around what convolutions read, made part of the convolutions.
+"""Norms behind convolutions made part of the convolutions.
 
 Frozen, x ↦ s ⊙ (k ∗ x) + t is (s ⊙ k) ∗ x + t: two passes less over every map on the way forward, one less on the way
 back, and a convolution, its bias and a ReLU behind are one operation to TensorFlow.
@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tf_ganmex.attributions.linear import varying_nodes
-from tf_ganmex.attributions.local.parts import evaluate_between, weight_feeds
-from tf_ganmex.attributions.rewriting import (
+from tf_ganmex.attributions.graphs.linear import varying_nodes
+from tf_ganmex.attributions.graphs.parts import evaluate_between, weight_feeds
+from tf_ganmex.attributions.graphs.rewriting import (
     Node,
     Rewritten,
     Shapes,
@@ -54,23 +54,7 @@ def with_folded_norms(graph: FrozenGraph, shapes: Shapes) -> Rewritten:
     return Rewritten(replace(graph, graph_def=definition, weights=fed, kernels={}), weights)
 
 
-def with_folded_pads(graph: FrozenGraph, shapes: Shapes) -> FrozenGraph:
-    """The same function of images of one size; its convolutions pad themselves where "SAME" is what a pad adds.
-
-    Args:
-        graph: any frozen graph.
-        shapes: of its tensors for images of that size, by name.
-    """
-    shapes = with_weights(shapes, graph)
-    definition, nodes = copied(graph)
-    convolutions = [node for node in definition.node if _is_convolution(node) and _pads_same(node, nodes, shapes)]
-    for node in convolutions:
-        node.input[0] = nodes[node_name(node.input[0])].input[0]
-        node.attr["padding"].s = b"SAME"
-    return replace(graph, graph_def=definition, kernels={}) if convolutions else graph
-
-
-def _is_convolution(node: Node) -> bool:
+def is_convolution(node: Node) -> bool:
     """Whether a node is a convolution, maybe a depthwise one, of maps with the channels last."""
     known = node.op in {"Conv2D", "DepthwiseConv2dNative"} and len(node.input) == 2
     return known and is_channels_last(node)
@@ -178,7 +162,7 @@ class Search:
 
     def has_fixed_kernel(self, node: Node) -> bool:
         """Whether a node is a convolution whose kernel does not depend on the image and has a known shape."""
-        fixed = _is_convolution(node) and node_name(node.input[1]) not in self.varying
+        fixed = is_convolution(node) and node_name(node.input[1]) not in self.varying
         return fixed and self.shape(node.input[1]).is_fully_defined()
 
     def channels(self, convolution: Node) -> int:
@@ -202,25 +186,3 @@ def _is_affine(node: Node, position: int) -> bool:
         same_type = "U" not in node.attr or node.attr["U"].type == node.attr["T"].type
         return position == 0 and same_type and not node.attr["is_training"].b and is_channels_last(node)
     return node.op in {"BiasAdd", "Identity", "Sub"} and position == 0 and is_channels_last(node)
-
-
-# --- pads -------------------------------------------------------------------------------------------------------------
-
-
-def _pads_same(node: Node, nodes: Mapping[str, Node], shapes: Shapes) -> bool:
-    """Whether a pad adds to what a convolution reads as much as it would itself, were its padding "SAME"."""
-    pad = nodes.get(node_name(node.input[0]))
-    if pad is None or pad.op != "Pad" or len(pad.input) != 2 or node.attr["padding"].s != b"VALID":
-        return False
-    paddings = nodes.get(pad.input[1])
-    read, kernel = (shapes.get(tensor_name(name), tf.TensorShape(None)) for name in (pad.input[0], node.input[1]))
-    if paddings is None or paddings.op != "Const" or not (read.is_fully_defined() and kernel.is_fully_defined()):
-        return False
-    strides = node.attr["strides"].list.i
-    dilations = node.attr["dilations"].list.i if "dilations" in node.attr else [1] * 4
-    added = [[0, 0]] * 4
-    for axis in (1, 2):
-        reach = (kernel[axis - 1] - 1) * dilations[axis] + 1
-        total = max(0, (-(-read[axis] // strides[axis]) - 1) * strides[axis] + reach - read[axis])
-        added[axis] = [total // 2, total - total // 2]
-    return tf.make_ndarray(paddings.attr["value"].tensor).tolist() == added

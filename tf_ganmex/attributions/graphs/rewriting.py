@@ -8,11 +8,14 @@ from typing import NamedTuple, TypeAlias
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
-from tf_ganmex.classifier.graph import FrozenGraph, node_name
+from tf_ganmex.classifier.graph import FrozenGraph, import_graph, node_name
 
 Node: TypeAlias = node_def_pb2.NodeDef
 Shapes = Mapping[str, tf.TensorShape]
 Weights = tuple[tf.Tensor, ...]
+
+
+_TRIED_BATCH = 7  # no size that a layer is likely to have
 
 
 class Rewritten(NamedTuple):
@@ -36,6 +39,30 @@ def copied(graph: FrozenGraph) -> tuple[graph_pb2.GraphDef, dict[str, Node]]:
     definition = graph_pb2.GraphDef()
     definition.CopyFrom(graph.graph_def)
     return definition, {node.name: node for node in definition.node}
+
+
+def shapes_of(graph: FrozenGraph, shape: Sequence[int]) -> Shapes | None:
+    """The shapes of all tensors for a batch of inputs of ``shape``; None of a graph that is more than its nodes."""
+    with tf.Graph().as_default() as imported:
+        x = tf.compat.v1.placeholder(graph.fed_dtype, (_TRIED_BATCH, *shape))
+        weights = tuple(tf.compat.v1.placeholder(weight.spec.dtype, weight.spec.shape) for weight in graph.weights)
+        (output,) = import_graph(graph.graph_def, graph.feeds(x, weights), [graph.output])
+    operations = imported.get_operations()
+    if any(operation.op_def.is_stateful or _calls(operation) for operation in operations):
+        return None
+    scope = output.name.removesuffix(graph.output)
+    made = (tensor for operation in operations for tensor in operation.outputs)
+    shapes = {tensor.name.removeprefix(scope): tensor.shape for tensor in made if tensor.name.startswith(scope)}
+    return shapes | dict.fromkeys(graph.inputs, x.shape)
+
+
+def _calls(operation: tf.Operation) -> bool:
+    return any(value.HasField("func") or value.list.func for value in operation.node_def.attr.values())
+
+
+def is_batch(shape: tf.TensorShape | None) -> bool:
+    """Whether a shape, of those of :func:`shapes_of`, is known and its first axis that of the batch."""
+    return shape is not None and shape.is_fully_defined() and shape.rank > 1 and shape[0] == _TRIED_BATCH
 
 
 def with_weights(shapes: Shapes, graph: FrozenGraph) -> Shapes:
