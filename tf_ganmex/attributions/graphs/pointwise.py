@@ -1,6 +1,6 @@
 """1×1 convolutions, whose gradients are products with a kernel that was transposed beforehand.
 
-TensorFlow's gradient of such a convolution takes a tenth longer than the product of matrices that it is.
+TensorFlow's gradient of such a convolution takes longer than the product of matrices that it is.
 """
 
 from __future__ import annotations
