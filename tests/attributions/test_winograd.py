@@ -82,7 +82,7 @@ def test_convolution(size):
 
 
 def rounding():
-    """In float32, of rectified maps as wide as those of real networks: its root mean square beside that of the result."""
+    """In float32, of rectified maps as wide as those of real networks, beside the result: root mean squares."""
     rng = np.random.default_rng(2)
     x, kernel = np.maximum(rng.normal(size=(4, 8, 8, 256)), 0), rng.normal(size=(3, 3, 256, 64))
     exact = tf.nn.conv2d(x, kernel, 1, "SAME").numpy()
