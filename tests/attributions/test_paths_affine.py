@@ -38,9 +38,9 @@ def in_double(make):
     return model
 
 
-def leading(first, rest=list):
+def leading(first, rest=list, shape=SHAPE):
     """A network of the layers that ``first`` makes, a ReLU, those that ``rest`` makes, and a dense layer."""
-    return lambda: sequential(SHAPE, *first(), layers.ReLU(), *rest(), layers.Flatten(), layers.Dense(4))
+    return lambda: sequential(shape, *first(), layers.ReLU(), *rest(), layers.Flatten(), layers.Dense(4))
 
 
 def image_by_the_side():

@@ -9,7 +9,7 @@ from attribution_cases import assert_close
 from test_paths_affine import both_ways, images, in_double, leading
 
 import tf_ganmex as gx
-from tf_ganmex.attributions import straight
+from tf_ganmex.attributions import straight, tiles
 from tf_ganmex.attributions.affine import AffinePart
 from tf_ganmex.attributions.quadrature import RULES
 
@@ -70,6 +70,53 @@ def test_other_layers_are_left_to_the_network(name):
     x, baseline = images()
     assert AffinePart.of(clf, SHAPE).switching is None
     assert_close(*both_ways(clf, x, baseline, 0, 1, steps=STEPS), 1e-11)
+
+
+# The layers behind the first ReLU, of maps of 9 × 9 × 3, and whether they are evaluated by Winograd's algorithm.
+TILED = {
+    "three taps": (lambda: [layers.Conv2D(5, 3)], True),
+    "six taps in steps of two": (lambda: [layers.Conv2D(5, 6, 2)], True),
+    "five by six taps in steps of two": (lambda: [layers.Conv2D(5, (5, 6), 2)], True),
+    "eight taps in steps of three": (lambda: [layers.Conv2D(5, 8, 3)], True),
+    "norm between": (lambda: [layers.BatchNormalization(), layers.Conv2D(5, 6, 2)], True),
+    "number between": (lambda: [layers.Rescaling(-0.5, 0.25), layers.Conv2D(5, 6, 2)], True),
+    "four taps": (lambda: [layers.Conv2D(5, 4)], False),
+    "padded before": (lambda: [layers.Conv2D(5, 3, padding="same")], False),
+    "padded behind": (lambda: [layers.Conv2D(5, 6, 3, padding="same")], False),
+    "dense": (lambda: [layers.Flatten(), layers.Dense(5)], False),
+}
+
+
+@pytest.fixture
+def tiled(monkeypatch):
+    """From a network to whether its layer behind the first ReLU was evaluated by the algorithm, with equal maps."""
+    calls, results = [], tiles.TiledLayer.results
+    monkeypatch.setattr(straight, "_MANY", 1)
+    monkeypatch.setattr(tiles, "CHANNELS", 1)
+    monkeypatch.setattr(tiles.TiledLayer, "results", lambda *arguments: calls.append(1) or results(*arguments))
+
+    def is_tiled(make):
+        shape = (11, 11, 2)
+        clf = classifier(leading(first, lambda: [*make(), layers.ReLU()], shape))
+        x, baseline = images(3, shape)
+        assert_close(*both_ways(clf, x, baseline, [0, 1, 2], [1, 2, 3], steps=STEPS, chunk=10), 1e-11)
+        return bool(calls)
+
+    return is_tiled
+
+
+@pytest.mark.parametrize("name", TILED)
+def test_tiles(name, tiled):
+    make, taken = TILED[name]
+    assert tiled(make) == taken
+
+
+@pytest.mark.parametrize(
+    ("module", "constant", "value"), [(tiles, "CHANNELS", 4), (tiles, "LARGEST", 6), (straight, "_MANY", 1000)]
+)
+def test_few_channels_or_steps_and_large_maps_are_left(module, constant, value, tiled, monkeypatch):
+    monkeypatch.setattr(module, constant, value)
+    assert not tiled(TILED["three taps"][0])
 
 
 @pytest.mark.parametrize("rule", RULES)

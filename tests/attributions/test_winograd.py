@@ -13,9 +13,10 @@ from test_paths_affine import both_ways, images, in_double
 import tf_ganmex as gx
 from tf_ganmex.attributions import straight
 from tf_ganmex.attributions.affine import AffinePart
-from tf_ganmex.attributions.graphs import winograd
+from tf_ganmex.attributions.graphs import products, winograd
+from tf_ganmex.attributions.graphs.products import with_fewer_products
 from tf_ganmex.attributions.graphs.rewriting import shapes_of
-from tf_ganmex.attributions.graphs.winograd import values_of_kernel, with_fewer_products
+from tf_ganmex.attributions.graphs.winograd import convolve, values_of_kernel
 
 layers = keras.layers
 SHAPE = (7, 5, 2)
@@ -61,7 +62,7 @@ NETWORKS = {
 
 @pytest.fixture(autouse=True)
 def of_few_channels(monkeypatch):
-    monkeypatch.setattr(winograd, "_CHANNELS", 2)
+    monkeypatch.setattr(products, "CHANNELS", 2)
     monkeypatch.setattr(straight, "_MANY", 1)
 
 
@@ -73,12 +74,13 @@ def rewritten(clf, left=()):
     return with_fewer_products(clf.graph, shapes_of(clf.graph, SHAPE), left)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (2, 5), (4, 4), (3, 8), (8, 6), (9, 13), (16, 16)])
-def test_convolution(size):
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize("size", [(3, 3), (3, 5), (4, 4), (6, 6), (3, 8), (8, 6), (9, 13), (16, 16)])
+def test_convolution(size, padding):
     rng = np.random.default_rng(1)
     x, kernel = tf.constant(rng.normal(size=(6, *size, 3))), tf.constant(rng.normal(size=(3, 3, 3, 5)))
-    found = winograd._convolve(tf.transpose(x, (1, 2, 0, 3)), values_of_kernel(kernel))
-    assert_close(tf.transpose(found, (2, 0, 1, 3)), tf.nn.conv2d(x, kernel, 1, "SAME"), 1e-13)
+    found = convolve(tf.transpose(x, (1, 2, 0, 3)), values_of_kernel(kernel), padded=padding == "SAME")
+    assert_close(tf.transpose(found, (2, 0, 1, 3)), tf.nn.conv2d(x, kernel, 1, padding), 1e-13)
 
 
 def rounding():
@@ -86,7 +88,7 @@ def rounding():
     rng = np.random.default_rng(2)
     x, kernel = np.maximum(rng.normal(size=(4, 8, 8, 256)), 0), rng.normal(size=(3, 3, 256, 64))
     exact = tf.nn.conv2d(x, kernel, 1, "SAME").numpy()
-    found = winograd._convolve(tf.constant(x.transpose(1, 2, 0, 3), tf.float32), values_of_kernel(np.float32(kernel)))
+    found = convolve(tf.constant(x.transpose(1, 2, 0, 3), tf.float32), values_of_kernel(np.float32(kernel)))
     return np.sqrt(((found.numpy().transpose(2, 0, 1, 3) - exact) ** 2).mean() / (exact**2).mean())
 
 
@@ -122,9 +124,9 @@ def test_convolutions_in_groups_are_left():
 
 def test_few_channels_and_large_maps_are_left(monkeypatch):
     clf = classifier(NETWORKS["one"][0])
-    for name, least in (("_CHANNELS", 3), ("_LARGEST", 6)):
+    for name, least in (("CHANNELS", 3), ("LARGEST", 6)):
         with monkeypatch.context() as patch:
-            patch.setattr(winograd, name, least)
+            patch.setattr(products, name, least)
             assert rewritten(clf).graph is clf.graph
 
 
@@ -147,7 +149,7 @@ def test_few_gradients_take_the_convolutions_as_they_are(monkeypatch):
     clf = classifier(NETWORKS["elementwise between"][0])
     x, baseline = images(2, SHAPE)
     monkeypatch.setattr(straight, "_MANY", 2 * 10 + 1)
-    monkeypatch.setattr(winograd, "values_of_kernel", None)
+    monkeypatch.setattr(products, "values_of_kernel", None)
     assert_close(*both_ways(clf, x, baseline, 0, 1, steps=10, chunk=10), 1e-11)
 
 

@@ -14,8 +14,8 @@ from tf_ganmex.attributions.graphs.folding import with_folded_layers
 from tf_ganmex.attributions.graphs.linear import is_linear, varying_nodes
 from tf_ganmex.attributions.graphs.parts import evaluate_between, weight_feeds
 from tf_ganmex.attributions.graphs.pointwise import with_gradients_as_products
+from tf_ganmex.attributions.graphs.products import with_fewer_products
 from tf_ganmex.attributions.graphs.rewriting import Rewritten, Shapes, Weights, is_batch, shapes_of
-from tf_ganmex.attributions.graphs.winograd import with_fewer_products
 from tf_ganmex.attributions.local.layers import ImageShape
 from tf_ganmex.attributions.switches import SwitchingLayer
 from tf_ganmex.classifier import Classifier

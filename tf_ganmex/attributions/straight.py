@@ -16,6 +16,7 @@ from tf_ganmex.attributions.graphs.rewriting import Rewritten, Weights
 from tf_ganmex.attributions.local.layers import Layer
 from tf_ganmex.attributions.problem import Problem
 from tf_ganmex.attributions.switches import Ends, SwitchingLayer
+from tf_ganmex.attributions.tiles import TiledLayer
 from tf_ganmex.classifier.graph import class_axis_last
 from tf_ganmex.classifier.head import Head
 
@@ -88,7 +89,8 @@ class _Path(NamedTuple):
         if self.switching is None:
             sums = chunks.sums(ends)
         else:
-            so_far = chunks.sums_so_far(self.switching.layer, ends[0])
+            tiled = None if self.behind is self.part.plain else TiledLayer.of(self.switching, ends[0], weights)
+            so_far = chunks.sums_so_far(self.switching.layer, ends[0], tiled)
             sums = [self.switching.pull_back(ends[0], tf.reshape(alphas, [-1]), so_far, weights)]
         (gradient,) = tf.gradients([last for _, last in ends], x, grad_ys=sums)
         return known(gradient) * (x - baselines)
@@ -113,14 +115,18 @@ class _Chunks(NamedTuple):
 
         return self._each(add_chunk, [tf.zeros_like(last) for _, last in ends])
 
-    def sums_so_far(self, layer: Layer, ends: Ends) -> tf.Tensor:
+    def sums_so_far(self, layer: Layer, ends: Ends, tiled: TiledLayer | None) -> tf.Tensor:
         """The sums up to each step of the gradients at the result of a layer, (chunks, m, chunk, ...)."""
         rows, (chunks, chunk), frontier = self.contrast.shape[0], self.alphas.shape, self.path.part.frontier
         size = math.prod(layer.shape)
 
         def add_chunk(index: tf.Tensor, total: tf.Tensor, kept: tf.TensorArray) -> list[Any]:
-            points = on_line(ends, self.alphas[index])
-            (gradients,) = self._gradients([layer.result], self._evaluate(frontier, [points], [layer.result]))
+            alphas = self.alphas[index]
+            if tiled is None:
+                (results,) = self._evaluate(frontier, [on_line(ends, alphas)], [layer.result])
+            else:
+                results = tiled.results(alphas)
+            (gradients,) = self._gradients([layer.result], [results])
             sums = _sums_so_far(self.quadrature[index], tf.reshape(gradients, (rows, chunk, size)), total)
             return [sums[:, -1], kept.write(index, sums)]
 

@@ -29,12 +29,14 @@ class SwitchingLayer(NamedTuple):
 
     Attributes:
         graph: the whole graph.
-        rectified: name of the ReLU's result (n, h, w, c).
+        read: name of what the ReLU reads (n, h, w, c).
+        rectified: name of its result.
         layer: the layer; nothing of the image passes by its result (n, h', w', units) or (n, units).
         gathered: elements of the kernel that the units of one image lead to, all together.
     """
 
     graph: FrozenGraph
+    read: str
     rectified: str
     layer: Layer
     gathered: int
@@ -51,7 +53,7 @@ class SwitchingLayer(NamedTuple):
         if layer is None or layer.kind not in {"conv", "dense"}:
             return None
         ways = _ways(layer, relu.shape[:2])[0].size
-        return cls(graph, relu.result, layer, ways * relu.shape[2] * layer.shape[-1])
+        return cls(graph, source, relu.result, layer, ways * relu.shape[2] * layer.shape[-1])
 
     def pull_back(self, ends: Ends, alphas: tf.Tensor, sums: tf.Tensor, weights: Weights) -> tf.Tensor:
         """The sum over the path of the gradients at what the ReLU reads.

@@ -10,68 +10,16 @@ here round less than theirs.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
-from typing import NamedTuple
-
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.framework import graph_pb2
 
-from tf_ganmex.attributions.graphs.linear import varying_nodes
-from tf_ganmex.attributions.graphs.parts import evaluate_between, weight_feeds
-from tf_ganmex.attributions.graphs.rewriting import (
-    Node,
-    Rewritten,
-    Shapes,
-    Weights,
-    copied,
-    is_by_channel,
-    is_channels_last,
-    readers,
-    with_weights,
-)
-from tf_ganmex.classifier.graph import FrozenGraph, Weight, node_name, tensor_name
-
-_TILE, _TAPS = 4, 3  # results along a side that are made together, and of how many elements each
+TAPS = 3  # along a side of a kernel
+LARGEST = 8  # side of a map: products with the matrices of larger ones take too long
+CHANNELS = 64  # at least, for as much is to be done for each channel as for each product of two
+_TILE = 4  # results along a side that are made together
 _POINTS = (0, 5 / 8, -5 / 8, 11 / 8, -11 / 8)  # and infinity
 _VALUES = len(_POINTS) + 1
-_LARGEST = 8  # side of a map: products with the matrices of larger ones take too long
-_CHANNELS = 64  # at least, for as much is to be done for each channel as for each product of two
 _ONE_MATRIX = 16  # elements of a map, up to which both sides are taken by one matrix
-
-_PREFIX = "tf_ganmex_winograd/"
-_ELEMENTWISE = {"Add", "AddV2", "BiasAdd", "Identity", "Mul", "Relu", "Relu6", "Sub"}
-
-
-def with_fewer_products(graph: FrozenGraph, shapes: Shapes, left: Collection[str] = ()) -> Rewritten:
-    """The same function of images of one size, 3×3 convolutions of small maps with many channels by this algorithm.
-
-    Args:
-        graph: any frozen graph.
-        shapes: of its tensors for images of that size, by name.
-        left: names of nodes that stay as they are.
-    """
-    search = _Search(graph, with_weights(shapes, graph), left)
-    found = {node.name: search.convolution(node) for node in graph.graph_def.node if search.is_taken(node)}
-    if not found:
-        return Rewritten(graph, tuple)
-    definition, nodes = copied(graph)
-    for convolution in found.values():
-        convolution.replace(nodes[convolution.name], definition)
-    nodes = {node.name: node for node in definition.node}
-    for convolution in found.values():
-        search.join(convolution, nodes, found)
-
-    def weights(values: Sequence[tf.Tensor]) -> Weights:
-        kernels = evaluate_between(graph, weight_feeds(graph, values), [each.kernel for each in found.values()])
-        return *values, *map(values_of_kernel, kernels)
-
-    fed = graph.weights + tuple(each.fed for each in found.values())
-    return Rewritten(replace(graph, graph_def=definition, weights=fed, kernels={}), weights)
-
-
-# --- the algorithm ----------------------------------------------------------------------------------------------------
 
 
 def _at_points(count: int) -> np.ndarray:
@@ -84,31 +32,51 @@ def _scales() -> np.ndarray:
     return np.array([np.prod([a - b for b in _POINTS if b != a]) for a in _POINTS] + [1.0])
 
 
-def _matrices(length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Along one side: from what is read to values (values · tiles, length), and from their products to results."""
-    tiles, span = -(-length // _TILE), _TILE + _TAPS - 1
+def _matrices(length: int, before: int) -> tuple[np.ndarray, np.ndarray]:
+    """Along one side, with ``before`` zeros around it, one or none.
+
+    Returns:
+        From what is read to values (values · tiles, length), and from their products to results (results, values ·
+        tiles).
+    """
+    results = length + 2 * before - TAPS + 1
+    tiles, span = -(-results // _TILE), _TILE + TAPS - 1
     values = np.linalg.inv(_at_points(span)).T * _scales()[:, None]
-    read, made = np.zeros((_VALUES, tiles, length)), np.zeros((length, _VALUES, tiles))
+    read, made = np.zeros((_VALUES, tiles, length)), np.zeros((results, _VALUES, tiles))
     for tile in range(tiles):
         first = tile * _TILE
-        seen = [position for position in range(span) if 0 <= first + position - 1 < length]
-        read[:, tile, [first + position - 1 for position in seen]] = values[:, seen]
-        made[first : first + _TILE, :, tile] = _at_points(_TILE).T[: length - first]
-    return read.reshape(-1, length), made.reshape(length, -1)
+        seen = [position for position in range(span) if 0 <= first + position - before < length]
+        read[:, tile, [first + position - before for position in seen]] = values[:, seen]
+        made[first : first + _TILE, :, tile] = _at_points(_TILE).T[: results - first]
+    return read.reshape(-1, length), made.reshape(results, -1)
 
 
 def values_of_kernel(kernel: tf.Tensor) -> tf.Tensor:
     """From a kernel (3, 3, channels, results) to its values (6, 1, 6, channels, results)."""
-    along = _at_points(_TAPS) / _scales()[:, None]
+    along = _at_points(TAPS) / _scales()[:, None]
     both = tf.constant(np.kron(along, along), kernel.dtype)
-    return tf.reshape(both @ tf.reshape(kernel, (_TAPS**2, -1)), (_VALUES, 1, _VALUES, *kernel.shape[2:]))
+    return tf.reshape(both @ tf.reshape(kernel, (TAPS**2, -1)), shape_of_values(kernel.shape))
 
 
-def _convolve(x: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-    """The convolution of maps (h, w, n, channels) with a kernel of those values: (h, w, n, results)."""
+def shape_of_values(kernel: tf.TensorShape) -> tuple[int, ...]:
+    """The shape of the values of a kernel."""
+    return _VALUES, 1, _VALUES, *kernel[2:]
+
+
+def convolve(x: tf.Tensor, values: tf.Tensor, *, padded: bool = True) -> tf.Tensor:
+    """The convolution of maps with the batch behind the positions.
+
+    Args:
+        x: (h, w, n, channels).
+        values: of the kernel, see :func:`values_of_kernel`.
+        padded: with zeros around the maps, so that the results have their size; without, they are smaller by two.
+
+    Returns:
+        (h', w', n, results).
+    """
     height, width, _, channels = x.shape
-    (read, made), (read_across, made_across) = _matrices(height), _matrices(width)
-    seen = tf.reshape(_on_both_sides(read, read_across, x), (_VALUES, -(-height // _TILE), _VALUES, -1, channels))
+    (read, made), (read_across, made_across) = _matrices(height, padded), _matrices(width, padded)
+    seen = tf.reshape(_on_both_sides(read, read_across, x), (_VALUES, len(read) // _VALUES, _VALUES, -1, channels))
     products = tf.reshape(seen @ values, (len(read), len(read_across), -1, values.shape[-1]))
     return _on_both_sides(made, made_across, products)
 
@@ -122,106 +90,3 @@ def _on_both_sides(down: np.ndarray, across: np.ndarray, x: tf.Tensor) -> tf.Ten
         found = tf.constant(down, x.dtype) @ tf.reshape(x, (height, -1))
         found = tf.constant(across, x.dtype) @ tf.reshape(found, (rows, width, -1))
     return tf.reshape(found, (rows, columns, -1, channels))
-
-
-# --- in a graph -------------------------------------------------------------------------------------------------------
-
-
-class _Convolution(NamedTuple):
-    """A convolution of maps of ``size``, by the algorithm.
-
-    Its maps have the batch behind the positions. Other nodes have it first; between two such convolutions nothing
-    needs to be turned round and back.
-    """
-
-    name: str
-    source: str
-    kernel: str
-    size: tuple[int, int]
-    fed: Weight  # the values of the kernel
-
-    @property
-    def read(self) -> str:
-        """The name of the node that turns what is read."""
-        return f"{_PREFIX}{self.name}/read"
-
-    @property
-    def made(self) -> str:
-        """The name of the node that makes the result, before it is turned back."""
-        return f"{_PREFIX}{self.name}/made"
-
-    def replace(self, node: Node, definition: graph_pb2.GraphDef) -> None:
-        """Gives ``definition`` the nodes of the algorithm, the last in the place of ``node``."""
-        spec = self.fed.spec
-        with tf.Graph().as_default() as traced:
-            x = tf.compat.v1.placeholder(spec.dtype, (None, *self.size, spec.shape[-2]), name="x")
-            values = tf.compat.v1.placeholder(spec.dtype, spec.shape, name="values")
-            made = _convolve(tf.transpose(x, (1, 2, 0, 3), name="read"), values)
-            tf.transpose(tf.identity(made, name="made"), (2, 0, 1, 3), name="result")
-        names = {"x": self.source, "values": self.fed.node, "result": self.name}
-        for new in traced.as_graph_def().node:
-            if new.op == "Placeholder":
-                continue
-            new.input[:] = [names.get(read, f"{_PREFIX}{self.name}/{read}") for read in new.input]
-            new.name = names.get(new.name, f"{_PREFIX}{self.name}/{new.name}")
-            (node if new.name == self.name else definition.node.add()).CopyFrom(new)
-
-
-class _Search:
-    """Looks for convolutions that the algorithm is for, and for what lies between two of them."""
-
-    def __init__(self, graph: FrozenGraph, shapes: Shapes, left: Collection[str]):
-        self.shapes, self.left = shapes, left
-        self.nodes = {node.name: node for node in graph.graph_def.node}
-        self.varying = {node.name: which for node, which in varying_nodes(graph)}
-        self.readers = readers(graph)
-
-    def is_taken(self, node: Node) -> bool:
-        """Whether a node is a convolution with a fixed kernel that takes less time by the algorithm."""
-        if node.op != "Conv2D" or node.name in self.left or self.varying.get(node.name) != [0]:
-            return False
-        one, known = [1] * 4, is_channels_last(node) and node.attr["padding"].s == b"SAME"
-        if not known or any(list(node.attr[name].list.i) not in ([], one) for name in ("strides", "dilations")):
-            return False
-        read, kernel = (self._shape(reference) for reference in node.input)
-        if not read.is_fully_defined() or not kernel.is_fully_defined() or read[3] != kernel[2]:
-            return False
-        is_small = max(read[1:3]) <= _LARGEST and min(kernel[2:]) >= _CHANNELS
-        return is_small and kernel[:2] == [_TAPS, _TAPS]
-
-    def convolution(self, node: Node) -> _Convolution:
-        """What replaces a node."""
-        read, kernel = (self._shape(reference) for reference in node.input)
-        name = f"{_PREFIX}{node.name}/values"
-        spec = tf.TensorSpec((_VALUES, 1, _VALUES, *kernel[2:]), tf.as_dtype(node.attr["T"].type))
-        return _Convolution(
-            node.name, node.input[0], tensor_name(node.input[1]), tuple(read[1:3]), Weight(name, name, spec)
-        )
-
-    def join(self, convolution: _Convolution, nodes: Mapping[str, Node], found: Mapping[str, _Convolution]) -> None:
-        """Leaves out the turns between a convolution and the one before, where only elementwise nodes lie there."""
-        reader, reference = None, convolution.source
-        while (name := node_name(reference)) not in found:
-            if not self._is_elementwise(name, convolution.fed.spec.shape[-2]):
-                return
-            (position,) = self.varying[name]
-            reader, reference = nodes[name], self.nodes[name].input[position]
-        if len(self.readers[name]) > 1:
-            return
-        made, turn = found[name].made, nodes[convolution.read]
-        if reader is not None:
-            reader.input[position] = made
-        same = Node(name=turn.name, op="Identity", input=[made if reader is None else convolution.source])
-        same.attr["T"].CopyFrom(turn.attr["T"])
-        turn.CopyFrom(same)
-
-    def _is_elementwise(self, name: str, channels: int) -> bool:
-        """Whether a node does the same at all positions, and only one other reads it."""
-        node, varying = self.nodes.get(name), self.varying.get(name, ())
-        if node is None or node.op not in _ELEMENTWISE or len(varying) != 1 or len(self.readers[name]) > 1:
-            return False
-        others = (reference for index, reference in enumerate(node.input) if index not in varying)
-        return is_channels_last(node) and all(is_by_channel(self._shape(other), channels) for other in others)
-
-    def _shape(self, reference: str) -> tf.TensorShape:
-        return self.shapes.get(tensor_name(reference), tf.TensorShape(None))

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from tf_ganmex.attributions.graphs.folding import with_folded_layers
 from tf_ganmex.attributions.graphs.parts import evaluate_between, graph_between, weight_feeds, weights_between
+from tf_ganmex.attributions.graphs.products import with_fewer_products
 from tf_ganmex.attributions.graphs.rewriting import Rewritten, shapes_of
-from tf_ganmex.attributions.graphs.winograd import with_fewer_products
 from tf_ganmex.attributions.local.blocks import Blocks, Places
 from tf_ganmex.attributions.local.layers import Layer, Shape
 from tf_ganmex.attributions.local.plan import Plan
