@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from attribution_cases import assert_close, sequential
+from attribution_cases import sequential
+from rewriting_cases import assert_same, assert_same_with_other_weights, more_weights, operations
 from test_paths_affine import in_double
 
 import tf_ganmex as gx
@@ -106,35 +107,8 @@ NETWORKS = {
 }
 
 
-def more_weights(clf, found: Rewritten) -> int:
-    """How many weights more are fed than of the classifier."""
-    return len(found.graph.weights) - len(clf.graph.weights)
-
-
 def folded(clf) -> Rewritten:
     return with_folded_norms(clf.graph, shapes_of(clf.graph, SHAPE))
-
-
-def outputs_and_gradient(graph, weights, x):
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        outputs = graph.forward(x, weights)
-        total = tf.reduce_sum(outputs * tf.range(1, 1 + graph.classes, dtype=x.dtype))
-    return outputs.numpy(), tape.gradient(total, x).numpy()
-
-
-def assert_same(clf, found: Rewritten, within=1e-12):
-    x = tf.constant(np.random.default_rng(5).random((3, *clf.graph.shape)), clf.dtype)
-    weights = tf.function(found.weights)(clf.weight_tensors)
-    pairs = (outputs_and_gradient(*on, x) for on in ((found.graph, weights), (clf.graph, clf.weight_tensors)))
-    for ours, theirs in zip(*pairs, strict=True):
-        assert np.abs(theirs).max() > 0
-        assert_close(ours, theirs, within)
-
-
-def operations(graph) -> set[str]:
-    """The kinds of operations that the image passes."""
-    return {node.op for node, _ in gx.attributions.graphs.linear.varying_nodes(graph)}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -149,12 +123,8 @@ def test_same_outputs_and_gradients(name):
 
 
 def test_other_weights():
-    """On the same folded graph, as cascading randomization asks for them."""
     clf = gx.load_classifier(in_double(NETWORKS["blocks"][0]), output="logits")
-    found = folded(clf)
-    rng = np.random.default_rng(7)
-    for name, value in clf.weights.items():
-        assert_same(clf.with_weights({name: value * rng.uniform(0.5, 1.5, value.shape)}), found)
+    assert_same_with_other_weights(clf, folded(clf))
 
 
 def test_the_graph_given_stays_as_it_is():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from attribution_cases import assert_close, sequential
-from test_folding import assert_same, more_weights, operations
+from rewriting_cases import assert_leaves, assert_same, assert_same_with_other_weights, more_weights, operations
 from test_paths_affine import both_ways, images, in_double
 
 import tf_ganmex as gx
@@ -110,11 +110,7 @@ def test_same_outputs_and_gradients(name):
 
 
 def test_left():
-    clf = classifier(NETWORKS["one after the other"][0])
-    (first, _) = (node.name for node in clf.graph.graph_def.node if node.op == "Conv2D")
-    found = rewritten(clf, [first])
-    assert more_weights(clf, found) == 1
-    assert_same(clf, found)
+    assert_leaves(classifier(NETWORKS["one after the other"][0]), rewritten)
 
 
 def test_convolutions_in_groups_are_left():
@@ -132,10 +128,7 @@ def test_few_channels_and_large_maps_are_left(monkeypatch):
 
 def test_other_weights():
     clf = classifier(NETWORKS["elementwise between"][0])
-    found = rewritten(clf)
-    rng = np.random.default_rng(7)
-    for name, value in clf.weights.items():
-        assert_same(clf.with_weights({name: value * rng.uniform(0.5, 1.5, value.shape)}), found)
+    assert_same_with_other_weights(clf, rewritten(clf))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
