@@ -103,6 +103,21 @@ def test_same_as_through_the_whole_network(name):
         assert_close(*both_ways(clf, x, baseline, [0, 1, 2], [1, 2, 3], score), 1e-12)
 
 
+@pytest.mark.parametrize("height", [5, 7, 8])
+def test_an_axis_that_is_not_the_batch(height):
+    """What is affine ends with the height first: nothing is known of it."""
+    matrix = tf.constant(np.random.default_rng(6).normal(size=(height * 10, 3)))
+
+    def call(x):
+        turned = tf.nn.relu(tf.transpose(x, (1, 0, 2, 3)) * 2.0 - 1.0)
+        return tf.reshape(tf.transpose(turned, (1, 0, 2, 3)), (-1, height * 10)) @ matrix
+
+    signature = [tf.TensorSpec((None, height, 5, 2), tf.float64)]
+    clf = gx.load_classifier(tf.function(call, input_signature=signature), output="logits")
+    x, baseline = images(height, (height, 5, 2))
+    assert_close(*both_ways(clf, x, baseline, 0, 1), 1e-12)
+
+
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("chunk", [1, 4, 11])
 def test_rules_and_chunks(rule, chunk):

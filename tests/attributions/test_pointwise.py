@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 import pytest
+import tensorflow as tf
 from attribution_cases import assert_close, sequential
 from rewriting_cases import assert_leaves, assert_same, assert_same_with_other_weights, more_weights, operations
 from test_paths_affine import both_ways, images, in_double
@@ -74,6 +76,17 @@ def test_left():
 
 def test_convolutions_in_groups_are_left():
     clf = classifier(lambda: network(layers.Conv2D(4, 1, groups=2)))
+    assert rewritten(clf).graph is clf.graph
+
+
+def test_padded_convolutions_are_left():
+    rng = np.random.default_rng(3)
+    kernel, matrix = (tf.constant(rng.normal(size=size), tf.float32) for size in ((1, 1, 2, 3), (3, 4)))
+
+    def call(x):
+        return tf.reduce_mean(tf.nn.conv2d(x, kernel, 1, [[0, 0], [1, 1], [1, 1], [0, 0]]), (1, 2)) @ matrix
+
+    clf = gx.load_classifier(call, output="logits", input_shape=SHAPE)
     assert rewritten(clf).graph is clf.graph
 
 

@@ -15,12 +15,12 @@ import numpy as np
 import tensorflow as tf
 
 from tf_ganmex.attributions.graphs.parts import evaluate_between, weight_feeds
+from tf_ganmex.attributions.graphs.rewriting import Weights
 from tf_ganmex.attributions.local.blocks import taps_between
 from tf_ganmex.attributions.local.layers import ImageShape, Layer, read_segments
 from tf_ganmex.classifier.graph import FrozenGraph, node_name
 
 Ends = tuple[tf.Tensor, tf.Tensor]
-Weights = tuple[tf.Tensor, ...]
 Size = tuple[int, ...]
 
 

@@ -21,6 +21,7 @@ def with_folded_layers(graph: FrozenGraph, shape: Sequence[int]) -> Rewritten:
     shapes = shapes_of(graph, shape)
     if shapes is None:
         return Rewritten(graph, tuple)
+    # Of nodes that one changes, the next asks for the shapes of kernels and norms only, which stay.
     scaled = with_scales_before_relus(with_folded_pads(graph, shapes), shapes)
     return with_folded_norms(scaled.graph, shapes).after(scaled)
 

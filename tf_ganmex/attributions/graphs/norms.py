@@ -7,22 +7,20 @@ back, and a convolution, its bias and a ReLU behind are one operation to TensorF
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import tensorflow as tf
 
 from tf_ganmex.attributions.graphs.linear import varying_nodes
-from tf_ganmex.attributions.graphs.parts import evaluate_between, weight_feeds
 from tf_ganmex.attributions.graphs.rewriting import (
     Node,
     Rewritten,
     Shapes,
-    Weights,
     copied,
     is_by_channel,
     is_channels_last,
     readers,
+    with_more_weights,
     with_weights,
 )
 from tf_ganmex.classifier.graph import FrozenGraph, Weight, node_name, tensor_name
@@ -44,14 +42,13 @@ def with_folded_norms(graph: FrozenGraph, shapes: Shapes) -> Rewritten:
     definition, nodes = copied(graph)
     for norm in norms:
         norm.fold_into(nodes)
-
-    def weights(values: Sequence[tf.Tensor]) -> Weights:
-        read = [name for norm in norms for name in norm.reads]
-        parts = iter(evaluate_between(graph, weight_feeds(graph, values), read))
-        return *values, *(weight for norm in norms for weight in norm.folded(parts))
-
-    fed = graph.weights + tuple(weight for norm in norms for weight in (norm.kernel, norm.bias))
-    return Rewritten(replace(graph, graph_def=definition, weights=fed, kernels={}), weights)
+    return with_more_weights(
+        graph,
+        definition,
+        [weight for norm in norms for weight in (norm.kernel, norm.bias)],
+        [name for norm in norms for name in norm.reads],
+        lambda values: (weight for norm in norms for weight in norm.folded(values)),
+    )
 
 
 def is_convolution(node: Node) -> bool:

@@ -63,6 +63,8 @@ def in_double(definition: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
         for attribute in node.attr.values():
             if attribute.type == types_pb2.DT_FLOAT:
                 attribute.type = types_pb2.DT_DOUBLE
+            for index, kind in enumerate(attribute.list.type):
+                attribute.list.type[index] = types_pb2.DT_DOUBLE if kind == types_pb2.DT_FLOAT else kind
             if attribute.tensor.dtype == types_pb2.DT_FLOAT:
                 values = tf.make_ndarray(attribute.tensor).astype("float64")
                 attribute.tensor.CopyFrom(tf.make_tensor_proto(values))

@@ -5,16 +5,14 @@ TensorFlow's gradient of such a convolution takes longer than the product of mat
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
 from tf_ganmex.attributions.graphs.norms import Search
-from tf_ganmex.attributions.graphs.parts import evaluate_between, weight_feeds
-from tf_ganmex.attributions.graphs.rewriting import Node, Rewritten, Shapes, Weights, copied
+from tf_ganmex.attributions.graphs.rewriting import Node, Rewritten, Shapes, copied, with_more_weights
 from tf_ganmex.classifier.graph import FrozenGraph, Weight, tensor_name
 
 _PREFIX = "tf_ganmex_pointwise/"
@@ -38,13 +36,13 @@ def with_gradients_as_products(graph: FrozenGraph, shapes: Shapes, left: Collect
     definition, copies = copied(graph)
     for layer in layers:
         layer.replace(copies, definition)
-
-    def weights(values: Sequence[tf.Tensor]) -> Weights:
-        kernels = evaluate_between(graph, weight_feeds(graph, values), [tensor_name(layer.kernel) for layer in layers])
-        return *values, *(tf.transpose(kernel[0, 0]) for kernel in kernels)
-
-    fed = graph.weights + tuple(layer.transposed for layer in layers)
-    return Rewritten(replace(graph, graph_def=definition, weights=fed, kernels={}), weights)
+    return with_more_weights(
+        graph,
+        definition,
+        [layer.transposed for layer in layers],
+        [tensor_name(layer.kernel) for layer in layers],
+        lambda kernels: (tf.transpose(kernel[0, 0]) for kernel in kernels),
+    )
 
 
 class _Layer(NamedTuple):
@@ -71,7 +69,7 @@ class _Search(Search):
 
     def layer(self, node: Node) -> _Layer | None:
         """The layer that begins with a node; None where it is no such convolution."""
-        if node.op != "Conv2D" or not self.has_fixed_kernel(node):
+        if node.op != "Conv2D" or not self.has_fixed_kernel(node) or node.attr["padding"].s == b"EXPLICIT":
             return None
         kernel, read = self.shape(node.input[1]), self.shape(node.input[0])
         sizes = {*kernel[:2], *node.attr["strides"].list.i}

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
 from tf_ganmex.attributions.graphs.linear import varying_nodes
-from tf_ganmex.attributions.graphs.parts import evaluate_between, weight_feeds
 from tf_ganmex.attributions.graphs.rewriting import (
     Node,
     Rewritten,
     Shapes,
-    Weights,
     copied,
     is_by_channel,
     is_channels_last,
     readers,
+    with_more_weights,
     with_weights,
 )
 from tf_ganmex.attributions.graphs.winograd import CHANNELS, LARGEST, TAPS, convolve, shape_of_values, values_of_kernel
@@ -47,13 +45,8 @@ def with_fewer_products(graph: FrozenGraph, shapes: Shapes, left: Collection[str
     nodes = {node.name: node for node in definition.node}
     for convolution in found.values():
         search.join(convolution, nodes, found)
-
-    def weights(values: Sequence[tf.Tensor]) -> Weights:
-        kernels = evaluate_between(graph, weight_feeds(graph, values), [each.kernel for each in found.values()])
-        return *values, *map(values_of_kernel, kernels)
-
-    fed = graph.weights + tuple(each.fed for each in found.values())
-    return Rewritten(replace(graph, graph_def=definition, weights=fed, kernels={}), weights)
+    fed, read = [each.fed for each in found.values()], [each.kernel for each in found.values()]
+    return with_more_weights(graph, definition, fed, read, lambda kernels: map(values_of_kernel, kernels))
 
 
 class _Convolution(NamedTuple):
@@ -129,18 +122,17 @@ class _Search:
 
     def join(self, convolution: _Convolution, nodes: Mapping[str, Node], found: Mapping[str, _Convolution]) -> None:
         """Leaves out the turns between a convolution and the one before, where only elementwise nodes lie there."""
-        reader, reference = None, convolution.source
-        while (name := node_name(reference)) not in found:
+        name, turn = node_name(convolution.source), nodes[convolution.read]
+        reader, position = turn, 0
+        while name not in found:
             if not self._is_elementwise(name, convolution.fed.spec.shape[-2]):
                 return
-            (position,) = self.varying[name]
-            reader, reference = nodes[name], self.nodes[name].input[position]
+            reader, (position,) = nodes[name], self.varying[name]
+            name = node_name(reader.input[position])
         if len(self.readers[name]) > 1:
             return
-        made, turn = found[name].made, nodes[convolution.read]
-        if reader is not None:
-            reader.input[position] = made
-        same = Node(name=turn.name, op="Identity", input=[made if reader is None else convolution.source])
+        reader.input[position] = found[name].made
+        same = Node(name=turn.name, op="Identity", input=[turn.input[0]])
         same.attr["T"].CopyFrom(turn.attr["T"])
         turn.CopyFrom(same)
 

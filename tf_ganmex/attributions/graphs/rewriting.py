@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple, TypeAlias
 
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
-from tf_ganmex.classifier.graph import FrozenGraph, import_graph, node_name
+from tf_ganmex.attributions.graphs.parts import evaluate_between, weight_feeds
+from tf_ganmex.classifier.graph import FrozenGraph, Weight, import_graph, node_name
 
 Node: TypeAlias = node_def_pb2.NodeDef
 Shapes = Mapping[str, tf.TensorShape]
 Weights = tuple[tf.Tensor, ...]
 
 
-_TRIED_BATCH = 7  # no size that a layer is likely to have
+_TRIED_BATCH = 1_000_003  # no size that a layer has; nothing is computed for it
 
 
 class Rewritten(NamedTuple):
@@ -39,6 +41,30 @@ def copied(graph: FrozenGraph) -> tuple[graph_pb2.GraphDef, dict[str, Node]]:
     definition = graph_pb2.GraphDef()
     definition.CopyFrom(graph.graph_def)
     return definition, {node.name: node for node in definition.node}
+
+
+def with_more_weights(
+    graph: FrozenGraph,
+    definition: graph_pb2.GraphDef,
+    fed: Iterable[Weight],
+    read: Sequence[str],
+    made: Callable[[Iterator[tf.Tensor]], Iterable[tf.Tensor]],
+) -> Rewritten:
+    """A graph with other nodes that is fed more weights.
+
+    Args:
+        graph: the one before.
+        definition: the nodes.
+        fed: what the new weights are.
+        read: names of the tensors of ``graph`` that they are made of.
+        made: from those to the new weights.
+    """
+
+    def weights(values: Sequence[tf.Tensor]) -> Weights:
+        found = evaluate_between(graph, weight_feeds(graph, values), read)
+        return *values, *made(iter(found))
+
+    return Rewritten(replace(graph, graph_def=definition, weights=(*graph.weights, *fed), kernels={}), weights)
 
 
 def shapes_of(graph: FrozenGraph, shape: Sequence[int]) -> Shapes | None:

@@ -6,16 +6,14 @@ right before that, behind averages of pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
 from tf_ganmex.attributions.graphs.norms import Search, Step, scale_and_shift
-from tf_ganmex.attributions.graphs.parts import evaluate_between, weight_feeds
-from tf_ganmex.attributions.graphs.rewriting import Node, Rewritten, Shapes, Weights, copied, is_channels_last
+from tf_ganmex.attributions.graphs.rewriting import Node, Rewritten, Shapes, copied, is_channels_last, with_more_weights
 from tf_ganmex.classifier.graph import FrozenGraph, Weight, tensor_name
 
 _PREFIX = "tf_ganmex_scaled/"
@@ -35,14 +33,13 @@ def with_scales_before_relus(graph: FrozenGraph, shapes: Shapes) -> Rewritten:
     definition, nodes = copied(graph)
     for norm in norms:
         norm.move(nodes, definition)
-
-    def weights(values: Sequence[tf.Tensor]) -> Weights:
-        read = [name for norm in norms for name in norm.reads]
-        parts = iter(evaluate_between(graph, weight_feeds(graph, values), read))
-        return *values, *(weight for norm in norms for weight in norm.weights(next(parts), parts))
-
-    fed = graph.weights + tuple(weight for norm in norms for weight in norm.fed)
-    return Rewritten(replace(graph, graph_def=definition, weights=fed, kernels={}), weights)
+    return with_more_weights(
+        graph,
+        definition,
+        [weight for norm in norms for weight in norm.fed],
+        [name for norm in norms for name in norm.reads],
+        lambda values: (weight for norm in norms for weight in norm.weights(next(values), values)),
+    )
 
 
 class _Norm(NamedTuple):

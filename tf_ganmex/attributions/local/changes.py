@@ -11,9 +11,10 @@ import tensorflow as tf
 
 from tf_ganmex.attributions.exact import exact_contrast, exact_scores
 from tf_ganmex.attributions.graphs.parts import evaluate_between, runs_in_double, weight_feeds
+from tf_ganmex.attributions.graphs.rewriting import Weights
 from tf_ganmex.attributions.local.blocks import Block, Places, by_block
 from tf_ganmex.attributions.local.layers import ImageShape, Layer, Segment, read_segments
-from tf_ganmex.attributions.local.network import Weights, WindowNetwork, free_axes
+from tf_ganmex.attributions.local.network import WindowNetwork, free_axes
 from tf_ganmex.attributions.local.plan import CHANGES, Plan, all_plans, best_plan
 from tf_ganmex.attributions.problem import Problem, row_slices
 from tf_ganmex.classifier import Classifier

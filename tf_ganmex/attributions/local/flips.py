@@ -9,11 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from tf_ganmex.attributions.graphs.parts import evaluate_between, weight_feeds
+from tf_ganmex.attributions.graphs.rewriting import Weights
 from tf_ganmex.attributions.local.changes import kept_with, known_segments
 from tf_ganmex.attributions.local.fields import Product
 from tf_ganmex.attributions.local.flip_plan import FlipPlan, Stage, best_flip_plan, flip_plans
 from tf_ganmex.attributions.local.layers import Layer
-from tf_ganmex.attributions.local.network import CutNetwork, Weights
+from tf_ganmex.attributions.local.network import CutNetwork
 from tf_ganmex.attributions.problem import Problem, even_batches, row_slices
 from tf_ganmex.classifier import Classifier
 
@@ -137,9 +138,10 @@ class FlipNetwork(CutNetwork):
 
     def states(self, x: tf.Tensor, orders: tuple[Order, ...], weights: Weights) -> tf.Tensor:
         """All values at the cut (n · positions · moments, channels) of images, with the orders of the stages."""
-        if self._made is None or self._made[0] is not weights:
-            self._made = weights, self._make_kernels(weights)
-        return self._states(x, orders, weights, self._made[1])
+        made = self._made
+        if made is None or made[0] is not weights:
+            self._made = made = weights, self._make_kernels(weights)
+        return self._states(x, orders, weights, made[1])
 
     def values_after(self, ranks: np.ndarray, flips: int) -> np.ndarray:
         """(n · (flips + 1), positions): which of the states are at the cut after 0, 1, ... flips; of ranks (n, f)."""

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
+from tf_ganmex.attributions.graphs.rewriting import is_by_channel
 from tf_ganmex.classifier.graph import FrozenGraph, import_graph
 
 Kind = Literal["conv", "depthwise", "average", "maximum", "pad", "add", "scale", "pointwise", "dense", "mean"]
@@ -182,7 +183,7 @@ def _pointwise(piece: _Piece) -> Layer | None:
     for operation in piece.operations:
         if operation.type not in _POINTWISE or "NCHW" in str(operation.node_def.attr.get("data_format", "")):
             return None
-    if not all(_by_channel(constant, channels) for constant in piece.constants):
+    if not all(is_by_channel(constant.shape, channels) for constant in piece.constants):
         return None
     (operation, *others) = piece.operations
     read = [tensor.name for tensor in operation.inputs]
@@ -191,14 +192,6 @@ def _pointwise(piece: _Piece) -> Layer | None:
     if alone and (operation.type in {"Identity", "StopGradient", "Add", "AddV2", "BiasAdd"} or takes_away):
         return piece.layer("add", piece.constants)
     return piece.layer("scale" if alone and operation.type == "Mul" else "pointwise", piece.constants)
-
-
-def _by_channel(constant: tf.Tensor, channels: int) -> bool:
-    """Whether a constant is one number, or one for each channel."""
-    if constant.shape.rank is None or constant.shape.rank > 4:
-        return False
-    sizes = constant.shape.as_list()
-    return all(size == 1 for size in sizes[:-1]) and (not sizes or sizes[-1] in (1, channels))
 
 
 def _convolution(piece: _Piece, operation: tf.Operation, before: Shape) -> Layer | None:

@@ -11,14 +11,13 @@ import tensorflow as tf
 from tf_ganmex.attributions.graphs.folding import with_folded_layers
 from tf_ganmex.attributions.graphs.parts import evaluate_between, graph_between, weight_feeds, weights_between
 from tf_ganmex.attributions.graphs.products import with_fewer_products
-from tf_ganmex.attributions.graphs.rewriting import Rewritten, shapes_of
+from tf_ganmex.attributions.graphs.rewriting import Rewritten, Weights, shapes_of
 from tf_ganmex.attributions.local.blocks import Blocks, Places
 from tf_ganmex.attributions.local.layers import Layer, Shape
 from tf_ganmex.attributions.local.plan import Plan
 from tf_ganmex.classifier import Classifier
 from tf_ganmex.classifier.graph import TRACING, FrozenGraph, class_axis_last
 
-Weights = tuple[tf.Tensor, ...]
 Before = Callable[[Layer, tf.Tensor, tf.Tensor], tf.Tensor]  # a window of what a layer read before the change
 
 
@@ -56,9 +55,10 @@ class CutNetwork:
 
     def rest_weights(self, weights: Weights) -> Weights:
         """The weights of the rest; the last ones are kept."""
-        if self._rest_weights is None or self._rest_weights[0] is not weights:
-            self._rest_weights = weights, self._make_rest_weights(weights)
-        return self._rest_weights[1]
+        made = self._rest_weights
+        if made is None or made[0] is not weights:
+            self._rest_weights = made = weights, self._make_rest_weights(weights)
+        return made[1]
 
     # --- inside of graphs
 
@@ -121,10 +121,11 @@ class WindowNetwork(CutNetwork):
         return dict(zip(self.called, constants, strict=True))
 
     def _for_weights(self, weights: Weights) -> tuple[dict[str, tf.Tensor], Blocks]:
-        if self._made is None or self._made[0] is not weights:
+        made = self._made
+        if made is None or made[0] is not weights:
             constants = dict(zip(self.constants, self._make_constants(weights), strict=True))
-            self._made = weights, constants, Blocks(self.plan, constants)
-        return self._made[1:]
+            self._made = made = weights, constants, Blocks(self.plan, constants)
+        return made[1:]
 
     # --- inside of graphs
 
