@@ -16,7 +16,6 @@ Node: TypeAlias = node_def_pb2.NodeDef
 Shapes = Mapping[str, tf.TensorShape]
 Weights = tuple[tf.Tensor, ...]
 
-
 _TRIED_BATCH = 1_000_003  # no size that a layer has; nothing is computed for it
 
 
